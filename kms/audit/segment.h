@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files of the audit log: preallocated, zero-filled segments `00000000.seg`, `00000001.seg` … of a
+ * fixed size. A segment is a head and frames; zeros follow the last one.
+ *   head:  "KMSA" | format 1 | flags 3 | segment 4 | size 4 | instance 16 | first sequence 8 |
+ *          MAC before it 32 | edge count 1 | edge hashes 32 each | HMAC 32 | CRC32C 4
+ *   frame: length 4 | CRC32C 4 | type 1 | payload       (the CRC covers type and payload)
+ * A record frame holds an encoded record. A group frame holds count 4 and HMAC 32: under the
+ * audit key over the MAC before it and the leaf hashes of the `count` records since. Frames
+ * written while sealed wait for the first group frame after the unseal.
+ * The loop lays out what is written where (trail.h); the journal thread writes it here.
+ */
+#pragma once
+
+#include "kms/base/base.h"
+#include "kms/base/buf.h"
+#include "kms/base/types.h"
+#include "kms/audit/tree.h"
+
+enum {
+	SEGMENT_FORMAT = 1,
+	SEGMENT_SIZE_DEFAULT = 64 * 1024 * 1024,
+	SEGMENT_SIZE_MIN = 1024 * 1024,
+	SEGMENT_FRAME_HEAD = 9,
+	SEGMENT_RECORD = 1,
+	SEGMENT_GROUP = 2
+};
+
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), reflected, initial and final value all ones. */
+uint32_t crc32c(uint32_t crc, struct bytes x);
+
+struct segment_head {
+	uint32_t number;
+	uint32_t size;            /* bytes of the file */
+	uint8_t instance[INSTANCE_ID_LEN];
+	struct tree tree;         /* before the first record; tree.size is the first sequence number */
+	uint8_t mac_before[32];   /* the last group's HMAC in the segment before */
+	uint8_t mac[32];          /* of this head */
+};
+MUST_USE kms_err segment_head_encode(const struct segment_head *h, struct buf *out);
+/* KMS_E_AUDIT_CORRUPT, KMS_E_AUDIT_NEWER. *out_len: bytes of the head. */
+MUST_USE kms_err segment_head_decode(
+    struct bytes in, struct segment_head *out, size_t *out_len);
+
+/* One frame in `in`; *out_used = 0 at the zeros after the last. KMS_E_AUDIT_CORRUPT for anything else. */
+MUST_USE kms_err segment_frame_find(
+    struct bytes in, uint8_t *out_type, struct bytes *out_payload, size_t *out_used);
+
+/* The writing side: one folder, one segment open at a time. Journal thread. */
+struct segments;
+/* dir_fd: the log's folder, owned by the caller. */
+MUST_USE kms_err segments_new(int dir_fd, uint32_t size, struct segments **out);
+void segments_free(struct segments **s);
+/* Makes segment `number` ahead of its use: zero-filled under a temporary name, flushed, renamed.
+ * Does nothing if it is there. Any thread. KMS_E_AUDIT_IO, KMS_E_AUDIT_FULL. */
+MUST_USE kms_err segments_prepare(int dir_fd, uint32_t number, uint32_t size);
+
+/* A piece to write: bytes at an offset of a segment. */
+struct segment_write {
+	uint32_t number;
+	uint64_t offset;
+	struct bytes bytes;
+};
+/*
+ * Writes the pieces and flushes each file touched (one pwrite and one fdatasync for neighbours).
+ * Writing the same pieces again after a failure is right. Notices a file that was removed or
+ * replaced since it was opened. KMS_E_AUDIT_IO, KMS_E_AUDIT_FULL.
+ */
+MUST_USE kms_err segments_write(struct segments *s, const struct segment_write *w, size_t n);
+
+/* The numbers of the segments there are: first and one past the last; 0, 0 for none. Gaps are KMS_E_AUDIT_CORRUPT. */
+MUST_USE kms_err segments_range(int dir_fd, uint32_t *out_first, uint32_t *out_end);
+
+/* Reading: a segment mapped read-only. */
+struct segment_view;
+MUST_USE kms_err segment_view_open(int dir_fd, uint32_t number, struct segment_view **out);
+void segment_view_free(struct segment_view **v);
+const struct segment_head *segment_view_head(const struct segment_view *v);
+/* Iterates frames from *pos (0: the first); KMS_OK with out_type 0 at the end. */
+MUST_USE kms_err segment_view_next(const struct segment_view *v, uint64_t *pos,
+    uint8_t *out_type, struct bytes *out_payload);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One task for kms-seal and its answer, each one message on a SOCK_SEQPACKET socket pair. Both
+ * sides use this file: the keeper sends a task and, told by its loop that the socket is readable,
+ * takes the answer; it never waits. Buffers that held a root are wiped before the calls return.
+ */
+#pragma once
+
+#include "kms/base/base.h"
+#include "kms/base/buf.h"
+#include "kms/base/secret.h"
+#include "kms/seal/sealer.h"
+
+enum {
+	CALL_MESSAGE_MAX = 8192,
+	CALL_MESSAGE_DATA_MAX = 1024 /* bytes to sign */
+};
+
+/* In the protocol between keeper and helper, same build: renumber freely. */
+enum call_op {
+	CALL_DESCRIBE = 1,
+	CALL_SEAL,
+	CALL_UNSEAL,
+	CALL_COUNTER_READ,
+	CALL_COUNTER_MOVE,
+	CALL_SIGN,
+	CALL_PUBLIC,
+	CALL_RANDOM
+};
+
+struct call_task {
+	enum call_op op;
+	char kind[SEALER_KIND_MAX + 1];
+	struct sealer_params params;
+	const struct secret *root; /* CALL_SEAL */
+	struct bytes blob;         /* the slot's; empty for DESCRIBE, SEAL, RANDOM */
+	struct bytes data;         /* CALL_SIGN */
+	uint32_t n;                /* CALL_RANDOM */
+};
+
+struct call_answer {
+	kms_err err;
+	uint32_t code;         /* the library's own code, for the log */
+	uint64_t counter;      /* SEAL, COUNTER_* */
+	struct secret *root;   /* UNSEAL; owned */
+	struct buf data;       /* SEAL: blob; SIGN: signature; PUBLIC: SPKI; RANDOM; DESCRIBE: text; owned */
+};
+void call_answer_done(struct call_answer *a);
+
+/* Sends one task. KMS_E_HARDWARE_HELPER if the other side is gone. */
+MUST_USE kms_err call_send(int fd, const struct call_task *t);
+/* Takes the answer that has arrived. KMS_E_HARDWARE_HELPER at the end of the stream or for
+ * nonsense; KMS_E_UNAVAILABLE if there is none yet (fd is non-blocking). */
+MUST_USE kms_err call_receive(int fd, struct call_answer *out);
+
+/* The helper's side: waits for a task. *out_memory holds what *out borrows; done with call_task_done. */
+struct call_memory;
+MUST_USE kms_err call_take(int fd, struct call_task *out, struct call_memory **out_memory);
+/* Wipes and frees, the task's root included. Takes NULL. */
+void call_memory_free(struct call_memory **m);
+MUST_USE kms_err call_answer_send(int fd, const struct call_answer *a);

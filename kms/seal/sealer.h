@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every kind of hardware must do for kmsd: seal and unseal the root, count, sign, give
+ * randomness, describe itself. Implemented in tpm/ (later pkcs11/), named only in kms-seal's
+ * main; the keeper reaches it through call.h. Calls may block for ever: they run in a helper
+ * process that its parent may kill at any time.
+ */
+#pragma once
+
+#include "kms/base/base.h"
+#include "kms/base/buf.h"
+#include "kms/base/secret.h"
+#include "kms/base/types.h"
+
+enum {
+	SEALER_TEXT_MAX = 512,   /* bytes of a description */
+	SEALER_BLOB_MAX = 4096,  /* bytes of a sealed blob */
+	SEALER_KIND_MAX = 15,
+	SEALER_PATH_MAX = 255
+};
+
+/* Where the hardware is and how it is opened: from the configuration, never from a peer. */
+struct sealer_params {
+	char tcti[SEALER_PATH_MAX + 1];      /* tpm: "device:/dev/tpmrm0", "swtpm:path=…" */
+	char auth_file[SEALER_PATH_MAX + 1]; /* tpm: the auth value, one line; see auth.h */
+	uint32_t pcr_mask;                   /* tpm: bit i = PCR i of the SHA-256 bank; 0: no PCR policy */
+	uint8_t instance[INSTANCE_ID_LEN];   /* bound into what is sealed */
+};
+
+/* One use of a device, from open to close. */
+struct sealer;
+
+struct sealer_kind {
+	const char *name; /* "tpm" */
+	/* Reaches the device. */
+	kms_err (*open)(const struct sealer_params *p, struct sealer **out);
+	/* Wipes whatever of keys the library holds, flushes every handle. Takes NULL. */
+	void (*close)(struct sealer **s);
+	/*
+	 * Seals a root of 32 bytes: makes what the slot needs (storage key, sealed object, signing
+	 * key, counter) and proves it by opening it again. Appends the blob. *out_counter is the
+	 * new counter's value.
+	 */
+	kms_err (*seal)(
+	    struct sealer *s, const struct secret *root, struct buf *out_blob, uint64_t *out_counter);
+	/* KMS_E_TPM_FOREIGN, _AUTH, _PCR, _LOCKOUT… each for its own reason. Never tries an auth value twice. */
+	kms_err (*unseal)(struct sealer *s, struct bytes blob, struct secret **out_root);
+	/* Reads the blob's counter, or moves it by one first. KMS_E_COUNTER_GONE. */
+	kms_err (*counter)(struct sealer *s, struct bytes blob, bool move, uint64_t *out_value);
+	/* Signs a SHA-256 digest's preimage of up to 1 KiB with the blob's restricted key; DER ECDSA. */
+	kms_err (*sign)(struct sealer *s, struct bytes blob, struct bytes message, struct buf *out_sig);
+	/* The public half, DER SubjectPublicKeyInfo. */
+	kms_err (*public_key)(struct sealer *s, struct bytes blob, struct buf *out_spki);
+	/* Up to 64 bytes. */
+	kms_err (*random)(struct sealer *s, uint8_t *out, size_t n);
+	/* Printable ASCII: maker, firmware, what it can do, lock-out counters, PCRs. Proves that it will do. */
+	kms_err (*describe)(struct sealer *s, struct buf *out_text);
+	/* The library's own code of the last failure, for the log; 0 for none. */
+	uint32_t (*last_code)(const struct sealer *s);
+};
