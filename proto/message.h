@@ -51,8 +51,9 @@ struct request {
 /*
  * Decodes one message; everything in *out lives in the arena or borrows `message`.
  * KMS_E_BAD_FRAME if it is not a well-formed Request (or has a singular field twice),
- * KMS_E_NO_MEMORY over the arena's limit, KMS_E_BATCH_TOO_BIG for more than BATCH_MAX items or
- * CONTEXT pairs beyond their limit: then out->id and out->op are set so that it can be answered.
+ * KMS_E_NO_MEMORY over the arena's limit, KMS_E_BATCH_TOO_BIG for more than BATCH_MAX items and
+ * KMS_E_BAD_CONTEXT for more than CONTEXT_MAX_PAIRS pairs. After any of these but BAD_FRAME,
+ * out->id and out->op are set, so that it can be answered.
  */
 MUST_USE kms_err request_decode(struct bytes message, struct arena *a, struct request *out);
 /* Appends a whole frame. KMS_E_NO_MEMORY, KMS_E_FRAME_TOO_BIG. */
