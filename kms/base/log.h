@@ -19,7 +19,13 @@ enum log_level {
 
 struct log_field {
 	const char *name;
-	enum { LOG_STR, LOG_U64, LOG_I64, LOG_ID, LOG_ERR } kind;
+	enum {
+		LOG_STR,
+		LOG_U64,
+		LOG_I64,
+		LOG_ID,
+		LOG_ERR
+	} kind;
 	union {
 		const char *str;
 		uint64_t u64;
@@ -45,8 +51,8 @@ struct log_field log_err(kms_err e);
 #define LOG(level, event, message, ...)                                                            \
 	log_event((level), (event), (message),                                                     \
 	    (const struct log_field[]){ __VA_ARGS__, { .name = NULL } })
-void log_event(enum log_level level, const char *event, const char *message,
-    const struct log_field *fields);
+void log_event(
+    enum log_level level, const char *event, const char *message, const struct log_field *fields);
 
 /* Sends finished lines elsewhere (journald). `line` has no prefix and no newline. */
 typedef void log_sink(enum log_level level, const char *event, const char *line);
