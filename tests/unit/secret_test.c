@@ -333,6 +333,22 @@ static void absurd_regions_are_refused(void **state)
 	assert_int_equal(secret_info().slots, 0);
 }
 
+static void without_address_space_there_is_no_region(void **state)
+{
+	struct rlimit before;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	struct rlimit none = { .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	kms_err e = secret_init(MANY, true);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	assert_int_equal(e, KMS_E_NO_MEMORY);
+	assert_int_equal(secret_info().slots, 0);
+	assert_int_equal(secret_init(1, true), KMS_OK);
+	secret_done();
+}
+
 /* In a child of its own: a limit that was lowered without privilege can't be raised again. */
 static int without_lockable_memory(void)
 {
@@ -454,6 +470,7 @@ int main(void)
 	const struct CMUnitTest alone[] = {
 		cmocka_unit_test(nothing_works_before_init),
 		cmocka_unit_test(absurd_regions_are_refused),
+		cmocka_unit_test(without_address_space_there_is_no_region),
 		cmocka_unit_test(memory_that_cannot_be_locked),
 		cmocka_unit_test(many_slots_cost_little),
 		cmocka_unit_test(wiping),
