@@ -244,14 +244,14 @@ static void a_foreign_handle_aborts(void **state)
 	(void)state;
 	assert_int_equal(secret_new(1, &s), KMS_OK);
 	assert_true(aborts_on_free((struct secret *)(void *)foreign));
-	assert_true(aborts_on_free((struct secret *)((uintptr_t)s + 1)));
+	assert_true(aborts_on_free((struct secret *)(void *)((char *)s + 1)));
 }
 
 static void guards_lie_on_both_sides(void **state)
 {
 	AUTO(secret_free) struct secret *s = NULL;
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	const size_t len = (SLOTS * SECRET_MAX + page - 1) / page * page;
+	const size_t len = ((size_t)SLOTS * SECRET_MAX + page - 1) / page * page;
 
 	(void)state;
 	if (UNDER_ASAN)
