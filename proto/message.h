@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests and answers as plain C. message.c is the only file that sees generated code; it
- * decodes into an arena, refuses fields given twice, and encodes without allocating. Strings are
- * borrowed bytes, neither terminated nor checked for their alphabet: that is the operation's task.
+ * Requests and answers as plain C. message.c holds kms.proto as tables; it decodes without
+ * copying, refuses fields given twice, and encodes without allocating. Strings are borrowed
+ * bytes, neither terminated nor checked for their alphabet: that is the operation's task.
  */
 #pragma once
 
@@ -62,7 +62,8 @@ MUST_USE kms_err request_encode(const struct request *r, struct buf *out);
 struct answer_error {
 	kms_err err; /* KMS_OK: no error. When decoding, found by its name. */
 	enum err_wire wire;
-	struct bytes name, text, hint, detail; /* encoding takes name, text and hint from err */
+	struct bytes code, name, text, hint; /* as received; encoding takes them from err */
+	struct bytes detail;
 };
 
 struct item_result {
@@ -153,8 +154,8 @@ struct answer {
 };
 
 /*
- * Appends a whole frame. Scratch for submessages comes from `a`. The error's name, text and hint
- * are those of error.err. KMS_E_NO_MEMORY, KMS_E_ANSWER_TOO_BIG over FRAME_MAX; then out is
+ * Appends a whole frame. `a` may be NULL: nothing needs scratch today. The error's code, name,
+ * text and hint are those of error.err. KMS_E_NO_MEMORY, KMS_E_ANSWER_TOO_BIG over FRAME_MAX; then out is
  * unchanged. `out` may come to hold a clear data key: its owner wipes it (buf_done, buf_drop).
  */
 MUST_USE kms_err answer_encode(const struct answer *ans, struct arena *a, struct buf *out);
