@@ -1,0 +1,45 @@
+# Unit tests (cmocka), fuzz targets, benches and fault shims: each file is one program.
+enable_testing()
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+set(KMS_ALL kms_keeper kms_ctl kms_client kms_tpm kms_seal kms_audit kms_store kms_policy kms_keys
+	kms_crypto kms_proto kms_base)
+
+function(kms_test_program file)
+	get_filename_component(name ${file} NAME_WE)
+	add_executable(${name} ${file})
+	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+	target_compile_options(${name} PRIVATE ${KMS_WARNINGS} -Wno-missing-prototypes -Wno-stack-usage)
+	target_link_libraries(${name} PRIVATE ${KMS_ALL} ${ARGN})
+	target_compile_definitions(${name} PRIVATE
+		KMS_SOURCE_DIR="${PROJECT_SOURCE_DIR}" KMS_BUILD_DIR="${CMAKE_BINARY_DIR}")
+endfunction()
+
+file(GLOB unit CONFIGURE_DEPENDS tests/unit/*_test.c)
+foreach(file ${unit})
+	kms_test_program(${file} PkgConfig::CMOCKA PkgConfig::JSON)
+	get_filename_component(name ${file} NAME_WE)
+	add_test(NAME ${name} COMMAND ${name})
+	set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endforeach()
+
+file(GLOB benches CONFIGURE_DEPENDS tests/bench/*.c)
+foreach(file ${benches})
+	kms_test_program(${file})
+endforeach()
+
+file(GLOB shims CONFIGURE_DEPENDS tests/fault/*.c)
+foreach(file ${shims})
+	get_filename_component(name ${file} NAME_WE)
+	add_library(${name} MODULE ${file})
+	set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+	target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
+endforeach()
+
+if(KMS_FUZZ)
+	file(GLOB fuzzers CONFIGURE_DEPENDS tests/fuzz/*_fuzz.c)
+	foreach(file ${fuzzers})
+		kms_test_program(${file})
+		get_filename_component(name ${file} NAME_WE)
+		target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+	endforeach()
+endif()
