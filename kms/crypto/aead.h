@@ -11,7 +11,9 @@
 
 enum {
 	AEAD_TAG_LEN = 16,
-	AEAD_NONCE_MAX = 24
+	AEAD_NONCE_MAX = 24,
+	AEAD_DATA_MAX =
+	    1 << 30 /* bytes of one plaintext, and of each part of the additional data */
 };
 
 struct aead;
@@ -25,11 +27,16 @@ MUST_USE kms_err aead_new_clear(enum algorithm a, const uint8_t key[static 32], 
 /* Wipes and frees. Takes NULL. */
 void aead_free(struct aead **k);
 /*
- * out gets plain.n + 16 bytes: ciphertext and tag. `nonce` has aead_nonce_len bytes. aad is given
- * in two parts so that nobody must join them (the second may be empty). KMS_E_CRYPTO.
+ * out gets plain.n + 16 bytes: ciphertext and tag; it may be where plain lies, but not overlap it
+ * otherwise. `nonce` has aead_nonce_len bytes. aad is given in two parts so that nobody must join
+ * them (the second may be empty). KMS_E_CRYPTO, also for anything over AEAD_DATA_MAX; then out
+ * is wiped.
  */
 MUST_USE kms_err aead_seal(struct aead *k, const uint8_t *nonce, const struct bytes aad[static 2],
     struct bytes plain, uint8_t *out);
-/* sealed: ciphertext and tag; out gets sealed.n - 16 bytes, wiped on failure. KMS_E_INTEGRITY. */
+/*
+ * sealed: ciphertext and tag; out gets sealed.n - 16 bytes, wiped on failure; it may be where
+ * sealed lies. KMS_E_INTEGRITY.
+ */
 MUST_USE kms_err aead_open(struct aead *k, const uint8_t *nonce, const struct bytes aad[static 2],
     struct bytes sealed, uint8_t *out);
