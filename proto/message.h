@@ -35,16 +35,16 @@ struct request {
 	struct bytes idempotency_key, asserted, subject, purpose;
 	enum op op; /* OP_NONE: an operation that we don't know */
 	/* The operation's fields; those it doesn't have are empty or 0. */
-	struct bytes key;          /* create, show, moves, issue, wrap…; list: after */
-	struct bytes slot;         /* init, unseal, slot_check */
+	struct bytes key;  /* create, show, moves, issue, wrap…; list: after */
+	struct bytes slot; /* init, unseal, slot_check */
 	struct bytes key_class, algorithm, reason;
 	uint64_t rotate_every_s;
-	uint64_t from;             /* audit_read */
+	uint64_t from; /* audit_read */
 	uint32_t version;
-	uint32_t count;            /* issue: count; random: n; list, audit_read: limit */
+	uint32_t count; /* issue: count; random: n; list, audit_read: limit */
 	bool dry_run, wrapped_only, wait;
-	struct pairs context;      /* issue */
-	const struct item *items;  /* wrap, unwrap, rewrap, mac */
+	struct pairs context;     /* issue */
+	const struct item *items; /* wrap, unwrap, rewrap, mac */
 	size_t item_count;
 };
 

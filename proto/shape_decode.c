@@ -69,17 +69,11 @@ static kms_err read_token(struct bytes *in, struct token *out)
 	out->type = (uint32_t)(tag & 7);
 
 	switch (out->type) {
-	case TYPE_VARINT:
-		return read_varint(in, &out->value);
-	case TYPE_BYTES:
-		TRY(read_varint(in, &n));
-		return read_span(in, n, &out->data);
-	case TYPE_FIXED64:
-		return read_span(in, sizeof(uint64_t), &out->data);
-	case TYPE_FIXED32:
-		return read_span(in, sizeof(uint32_t), &out->data);
-	default:
-		return KMS_E_BAD_FRAME;
+	case TYPE_VARINT: return read_varint(in, &out->value);
+	case TYPE_BYTES: TRY(read_varint(in, &n)); return read_span(in, n, &out->data);
+	case TYPE_FIXED64: return read_span(in, sizeof(uint64_t), &out->data);
+	case TYPE_FIXED32: return read_span(in, sizeof(uint32_t), &out->data);
+	default: return KMS_E_BAD_FRAME;
 	}
 }
 
@@ -153,8 +147,7 @@ static kms_err count_field(struct bytes in, uint32_t number, size_t *out)
 }
 
 /* Room for this element and all that follow in `rest`, or a refusal to be told at the end. */
-static kms_err list_new(
-    struct decoder *d, const struct field *f, struct bytes rest, uint8_t *base)
+static kms_err list_new(struct decoder *d, const struct field *f, struct bytes rest, uint8_t *base)
 {
 	size_t size = f->kind == FIELD_LIST ? f->sub->size : sizeof(struct bytes);
 	size_t more;
@@ -162,8 +155,8 @@ static kms_err list_new(
 
 	TRY(count_field(rest, f->number, &more));
 	kms_err e = f->limit > 0 && more + 1 > f->limit
-	    ? f->over
-	    : arena_alloc(d->arena, (more + 1) * size, &list);
+	                ? f->over
+	                : arena_alloc(d->arena, (more + 1) * size, &list);
 	if (e != KMS_OK && d->refused == KMS_OK)
 		d->refused = e;
 	memcpy(base + f->offset, &list, sizeof(list));
@@ -199,18 +192,12 @@ static kms_err decode_field(
 	switch ((enum field_kind)f->kind) {
 	case FIELD_U64:
 	case FIELD_U32:
-	case FIELD_BOOL:
-		return store_number(f, t->value, to);
-	case FIELD_BYTES:
-		memcpy(to, &t->data, sizeof(t->data));
-		return KMS_OK;
-	case FIELD_MESSAGE:
-		return decode_message(d, f->sub, t->data, to);
-	case FIELD_ERROR:
-		return decode_error(d, f->sub, t->data, (void *)to);
+	case FIELD_BOOL: return store_number(f, t->value, to);
+	case FIELD_BYTES: memcpy(to, &t->data, sizeof(t->data)); return KMS_OK;
+	case FIELD_MESSAGE: return decode_message(d, f->sub, t->data, to);
+	case FIELD_ERROR: return decode_error(d, f->sub, t->data, (void *)to);
 	case FIELD_LIST:
-	case FIELD_BYTES_LIST:
-		return list_add(d, f, t->data, base);
+	case FIELD_BYTES_LIST: return list_add(d, f, t->data, base);
 	}
 	return KMS_E_INTERNAL;
 }

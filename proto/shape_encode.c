@@ -137,7 +137,7 @@ static size_t list_size(const struct field *f, const uint8_t *base)
 
 	for (size_t i = 0; i < n; i++) {
 		size_t one = f->kind == FIELD_LIST ? shape_size(f->sub, list + i * f->sub->size)
-						   : spans[i].n;
+		                                   : spans[i].n;
 		sum += span_size(f, one);
 	}
 	return sum;
@@ -151,7 +151,7 @@ static uint8_t *put_list(const struct field *f, const uint8_t *base, uint8_t *ou
 
 	for (size_t i = 0; i < n; i++) {
 		out = f->kind == FIELD_LIST ? put_message(f, list + i * f->sub->size, out)
-					    : put_bytes(f, spans[i], out);
+		                            : put_bytes(f, spans[i], out);
 	}
 	return out;
 }
@@ -174,11 +174,9 @@ static size_t field_size(const struct field *f, const uint8_t *base)
 	case FIELD_MESSAGE:
 		n = shape_size(f->sub, base + f->offset);
 		return n == 0 && f->choice == 0 ? 0 : span_size(f, n);
-	case FIELD_ERROR:
-		return error_size(f, base + f->offset);
+	case FIELD_ERROR: return error_size(f, base + f->offset);
 	case FIELD_LIST:
-	case FIELD_BYTES_LIST:
-		return list_size(f, base);
+	case FIELD_BYTES_LIST: return list_size(f, base);
 	}
 	return 0;
 }
@@ -201,11 +199,9 @@ static uint8_t *put_field(const struct field *f, const uint8_t *base, uint8_t *o
 		if (f->choice == 0 && shape_size(f->sub, base + f->offset) == 0)
 			return out;
 		return put_message(f, base + f->offset, out);
-	case FIELD_ERROR:
-		return put_error(f, base + f->offset, out);
+	case FIELD_ERROR: return put_error(f, base + f->offset, out);
 	case FIELD_LIST:
-	case FIELD_BYTES_LIST:
-		return put_list(f, base, out);
+	case FIELD_BYTES_LIST: return put_list(f, base, out);
 	}
 	return out;
 }

@@ -159,12 +159,12 @@ struct kms_result;
 KMS_API void kms_result_free(struct kms_result **r);
 
 struct kms_slot {
-	struct kms_bytes id;   /* 16 bytes */
-	const char *kind;      /* "tpm" */
+	struct kms_bytes id; /* 16 bytes */
+	const char *kind;    /* "tpm" */
 	const char *name;
-	const char *last;      /* "ok", "untried", or the name of the last error */
-	const char *detail;    /* what the hardware says of itself */
-	uint64_t created_us;   /* microseconds since 1970, as all times here */
+	const char *last;    /* "ok", "untried", or the name of the last error */
+	const char *detail;  /* what the hardware says of itself */
+	uint64_t created_us; /* microseconds since 1970, as all times here */
 };
 
 struct kms_status {
@@ -205,14 +205,14 @@ struct kms_key_version {
 
 struct kms_key {
 	const char *key;
-	struct kms_bytes id;    /* 16 bytes */
+	struct kms_bytes id; /* 16 bytes */
 	const char *key_class, *algorithm;
-	const char *state;      /* of the active version, else of the newest */
-	uint32_t version;       /* the active one; 0: none */
-	uint32_t floor;         /* versions below unwrap no more */
+	const char *state; /* of the active version, else of the newest */
+	uint32_t version;  /* the active one; 0: none */
+	uint32_t floor;    /* versions below unwrap no more */
 	uint32_t version_count;
 	uint64_t created_us;
-	uint64_t rotate_every_s; /* 0: on demand */
+	uint64_t rotate_every_s;                /* 0: on demand */
 	const struct kms_key_version *versions; /* empty in lists */
 	size_t version_n;
 };
@@ -281,7 +281,7 @@ struct kms_key_spec {
 	const char *key_class; /* NULL: "default" */
 	const char *algorithm; /* NULL: "xaes-256-gcm" */
 	uint64_t rotate_every_s;
-	bool dry_run;          /* say what would happen, do nothing */
+	bool dry_run; /* say what would happen, do nothing */
 };
 
 enum kms_key_op {
@@ -318,8 +318,7 @@ KMS_API KMS_CHECKED enum kms_code kms_key_change(
  * answer has no clear keys. Gives `count` items with wrapped, plaintext, key and version.
  */
 KMS_API KMS_CHECKED enum kms_code kms_issue(struct kms *c, const char *key,
-    const struct kms_context *context, uint32_t count, bool wrapped_only,
-    struct kms_result **out);
+    const struct kms_context *context, uint32_t count, bool wrapped_only, struct kms_result **out);
 
 /* One item each; the code is the item's. key NULL: unwrap and rewrap take it from the blob. */
 KMS_API KMS_CHECKED enum kms_code kms_wrap(struct kms *c, const char *key,
@@ -342,7 +341,7 @@ enum kms_batch_op {
 
 /* One item to ask for. Zero all of it first. */
 struct kms_task {
-	struct kms_bytes data;                 /* wrap: plaintext of 1 to 65,536 bytes; else a wrapped key */
+	struct kms_bytes data; /* wrap: plaintext of 1 to 65,536 bytes; else a wrapped key */
 	struct kms_context context;
 	const struct kms_context *new_context; /* rewrap only; NULL: the context stays */
 };
@@ -384,8 +383,8 @@ KMS_API KMS_CHECKED enum kms_code kms_submit_audit_read(
 /* Sends what has been submitted; takes in answers meanwhile, so that neither side blocks. */
 KMS_API KMS_CHECKED enum kms_code kms_flush(struct kms *c);
 /*
- * Flushes, then waits for one answer, timeout_ms at most (0: only what is there; below 0: until
- * the deadline). *out_id says whose answer it is, and the code is that request's; *out is
+ * Gives one answer; where none is there it flushes and waits, timeout_ms at most (0: not at all;
+ * below 0: until the deadline). *out_id says whose answer it is, and the code is that request's; *out is
  * written on success only. No answer in time, or nothing under way: KMS_CODE_OK and *out_id = 0.
  */
 KMS_API KMS_CHECKED enum kms_code kms_wait(
@@ -431,8 +430,8 @@ struct kms_envelope_info {
 	struct kms_bytes wrapped;   /* the wrapped data key */
 	struct kms_context context; /* values are empty if hidden */
 	bool values_hidden;
-	uint32_t format;            /* 1 */
-	size_t header_size;         /* bytes before the encrypted part */
+	uint32_t format;    /* 1 */
+	size_t header_size; /* bytes before the encrypted part */
 };
 
 /* Zero all of it, then set what you need. */
