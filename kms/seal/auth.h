@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a slot's auth value from its file: at least 32 characters in one line, a regular file
- * (not a link), owned by root or by us, closed to group and others. If $CREDENTIALS_DIRECTORY holds
- * "kms.tpm-auth", the caller passes that path instead.
+ * Reads a slot's auth value from its file: one line of 32 to 1,024 characters, a regular file
+ * (not a link), owned by root or by us, closed to everybody else, be it by mode or by its access
+ * list (systemd opens a credential to the service's user by such a list). If
+ * $CREDENTIALS_DIRECTORY holds "kms.tpm-auth", the caller passes that path instead.
  */
 #pragma once
 

@@ -13,18 +13,30 @@
 #include "kms/base/types.h"
 
 enum {
-	SEALER_TEXT_MAX = 512,   /* bytes of a description */
-	SEALER_BLOB_MAX = 4096,  /* bytes of a sealed blob */
+	SEALER_TEXT_MAX = 512,  /* bytes of a description */
+	SEALER_BLOB_MAX = 4096, /* bytes of a sealed blob */
 	SEALER_KIND_MAX = 15,
-	SEALER_PATH_MAX = 255
+	SEALER_PATH_MAX = 255,
+	SEALER_MESSAGE_MAX = 1024, /* bytes to sign */
+	SEALER_RANDOM_MAX = 64,    /* bytes of one `random` */
+	SEALER_ROOT_LEN = 32
 };
 
 /* Where the hardware is and how it is opened: from the configuration, never from a peer. */
 struct sealer_params {
 	char tcti[SEALER_PATH_MAX + 1];      /* tpm: "device:/dev/tpmrm0", "swtpm:path=…" */
 	char auth_file[SEALER_PATH_MAX + 1]; /* tpm: the auth value, one line; see auth.h */
-	uint32_t pcr_mask;                   /* tpm: bit i = PCR i of the SHA-256 bank; 0: no PCR policy */
-	uint8_t instance[INSTANCE_ID_LEN];   /* bound into what is sealed */
+	uint32_t pcr_mask; /* tpm: bit i = PCR i of the SHA-256 bank; 0: no PCR policy */
+	uint8_t instance[INSTANCE_ID_LEN]; /* bound into what is sealed */
+};
+
+/*
+ * How to move a counter. With a target it moves only from target - 1: asking again after an
+ * answer was lost can't move it twice, which would look like an old store. 0: by one, from
+ * wherever it stands.
+ */
+struct sealer_move {
+	uint64_t target;
 };
 
 /* One use of a device, from open to close. */
@@ -32,7 +44,7 @@ struct sealer;
 
 struct sealer_kind {
 	const char *name; /* "tpm" */
-	/* Reaches the device. */
+	/* Takes a copy of p. The device is reached by the first act, so that its failure has a code. */
 	kms_err (*open)(const struct sealer_params *p, struct sealer **out);
 	/* Wipes whatever of keys the library holds, flushes every handle. Takes NULL. */
 	void (*close)(struct sealer **s);
@@ -41,19 +53,30 @@ struct sealer_kind {
 	 * key, counter) and proves it by opening it again. Appends the blob. *out_counter is the
 	 * new counter's value.
 	 */
-	kms_err (*seal)(
-	    struct sealer *s, const struct secret *root, struct buf *out_blob, uint64_t *out_counter);
-	/* KMS_E_TPM_FOREIGN, _AUTH, _PCR, _LOCKOUT… each for its own reason. Never tries an auth value twice. */
+	kms_err (*seal)(struct sealer *s, const struct secret *root, struct buf *out_blob,
+	    uint64_t *out_counter);
+	/*
+	 * KMS_E_TPM_FOREIGN, _AUTH, _PCR, _LOCKOUT… each for its own reason; KMS_E_INTEGRITY for
+	 * another instance's. Never tries an auth value twice.
+	 */
 	kms_err (*unseal)(struct sealer *s, struct bytes blob, struct secret **out_root);
-	/* Reads the blob's counter, or moves it by one first. KMS_E_COUNTER_GONE. */
-	kms_err (*counter)(struct sealer *s, struct bytes blob, bool move, uint64_t *out_value);
-	/* Signs a SHA-256 digest's preimage of up to 1 KiB with the blob's restricted key; DER ECDSA. */
-	kms_err (*sign)(struct sealer *s, struct bytes blob, struct bytes message, struct buf *out_sig);
-	/* The public half, DER SubjectPublicKeyInfo. */
+	/* Reads the blob's counter, or moves it first; see sealer_move. KMS_E_COUNTER_GONE. */
+	kms_err (*counter)(struct sealer *s, struct bytes blob, const struct sealer_move *move,
+	    uint64_t *out_value);
+	/*
+	 * Signs SHA-256 of a message with the blob's restricted key; appends DER ECDSA. The chip
+	 * refuses what begins like its own statements (0xff "TCG"): KMS_E_BAD_REQUEST.
+	 */
+	kms_err (*sign)(
+	    struct sealer *s, struct bytes blob, struct bytes message, struct buf *out_sig);
+	/* Appends the public half, DER SubjectPublicKeyInfo. */
 	kms_err (*public_key)(struct sealer *s, struct bytes blob, struct buf *out_spki);
-	/* Up to 64 bytes. */
+	/* n <= SEALER_RANDOM_MAX. */
 	kms_err (*random)(struct sealer *s, uint8_t *out, size_t n);
-	/* Printable ASCII: maker, firmware, what it can do, lock-out counters, PCRs. Proves that it will do. */
+	/*
+	 * Appends printable ASCII of at most SEALER_TEXT_MAX: maker, firmware, lock-out counters,
+	 * PCRs. Proves, leaving nothing behind, that the device will do.
+	 */
 	kms_err (*describe)(struct sealer *s, struct buf *out_text);
 	/* The library's own code of the last failure, for the log; 0 for none. */
 	uint32_t (*last_code)(const struct sealer *s);

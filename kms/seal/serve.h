@@ -9,6 +9,8 @@
 #include "kms/base/base.h"
 #include "kms/seal/sealer.h"
 
-/* kinds: n of them. idle_ms: how long to wait for the next task. KMS_OK when the keeper hung up or it was idle. */
-MUST_USE kms_err serve_tasks(
-    int fd, const struct sealer_kind *const *kinds, size_t n, int idle_ms);
+/*
+ * kinds: n of them. idle_ms: how long to wait for the next task. KMS_OK when the keeper hung up or
+ * nothing came; KMS_E_BAD_FRAME for nonsense, KMS_E_HARDWARE_HELPER if an answer can't be sent.
+ */
+MUST_USE kms_err serve_tasks(int fd, const struct sealer_kind *const *kinds, size_t n, int idle_ms);
