@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""./dev up, down and demo: what a stranger types first."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+from instance import BUILD, ROOT
+
+RIG = ROOT / "tests" / "rig"
+
+
+def run(script, *args, status=0, **more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("KMS_")}
+    done = subprocess.run([RIG / script, *map(str, args)], capture_output=True, timeout=180,
+                          env=env | {"KMS_BUILD": str(BUILD)}, **more)
+    assert done.returncode == status, done.stdout.decode() + done.stderr.decode()
+    return done.stdout.decode() + done.stderr.decode()
+
+
+def source(folder, command):
+    done = subprocess.run(["bash", "-c", f". '{folder}/env' && {command}"], capture_output=True,
+                          timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def alive(folder, name):
+    try:
+        pid = int((folder / name).read_text())
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except (OSError, ValueError):
+        return False
+
+
+
+@pytest.fixture
+def place(tmp_path):
+    yield tmp_path / "instance"
+    if (tmp_path / "instance").exists():
+        run("down.sh", tmp_path / "instance")
+
+
+def test_up_and_down(place):
+    run("up.sh", place, "--slot", "tpm")
+    assert alive(place, "kmsd.pid") and alive(place, "swtpm.pid")
+    code, out, _ = source(place, "kmsctl status --json")
+    assert code == 0 and json.loads(out)["state"] == "unsealed"
+    code, out, _ = source(place, "kmsctl key create rec-2026 --json && "
+                                 "kmsctl issue rec-2026 --context call=1 --json")
+    assert code == 0
+    run("up.sh", place)  # once more: nothing to do
+    run("down.sh", place)
+    assert not alive(place, "kmsd.pid") and not alive(place, "swtpm.pid")
+    run("down.sh", place)  # once more: nothing to do
+    run("up.sh", place)
+    code, out, _ = source(place, "kmsctl key show rec-2026 --json")
+    assert code == 0 and json.loads(out)["state"] == "active"
+
+
+def test_up_starts_what_is_missing(place):
+    run("up.sh", place)
+    os.kill(int((place / "kmsd.pid").read_text()), 9)
+    run("up.sh", place)
+    assert source(place, "kmsctl status")[0] == 0
+    run("down.sh", place)
+
+
+def test_long_path(tmp_path):
+    place = tmp_path / ("d" * 60) / ("e" * 60)
+    place.mkdir(parents=True)
+    run("up.sh", place)
+    socket = source(place, "echo $KMS_SOCKET")[1].decode().strip()
+    assert len(socket) < 100 and source(place, "kmsctl status")[0] == 0
+    run("down.sh", place)
+    assert not pathlib.Path(socket).parent.exists()
+    run("up.sh", place)
+    assert source(place, "kmsctl status")[0] == 0
+    run("down.sh", place)
+
+
+def test_failure_says_what_to_do(place):
+    place.mkdir()
+    (place / "kms.conf").write_text('socket = "relative"\n')
+    said = run("up.sh", place, status=1)
+    assert "what to do" in said and "socket" in said
+
+
+def test_usage():
+    assert "usage" in run("up.sh", status=2)
+    assert "pkcs11" in run("up.sh", "/tmp/none", "--slot", "pkcs11", status=1)
+
+
+@pytest.mark.root
+def test_as_an_ordinary_user(tmp_path):
+    import shutil
+    import tempfile
+    place = pathlib.Path(tempfile.mkdtemp(prefix="kms-user-", dir="/tmp"))
+    os.chown(place, 65534, 65534)
+    try:
+        as_nobody = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": "/"}
+        run("up.sh", place, **as_nobody)
+        assert source(place, "kmsctl status")[0] == 0  # root may connect, status is everybody's?
+        run("down.sh", place, **as_nobody)
+    finally:
+        shutil.rmtree(place)
+
+
+def test_demo():
+    before = set(pathlib.Path("/tmp").iterdir())
+    said = run("demo.sh")
+    assert 25 <= len(said.splitlines()) <= 70
+    assert set(p for p in pathlib.Path("/tmp").iterdir() if p.name.startswith("kms-demo")) <= before
+    assert "tpm_foreign" in said and "integrity" in said
