@@ -20,10 +20,13 @@ enum {
 /*
  * Checks the limits and writes the canonical bytes. An empty map is the one byte 0. Names are 1
  * to 64 bytes of printable ASCII but '=' and ','; values any bytes, up to 256. KMS_E_BAD_CONTEXT
- * for a name twice or a limit passed.
+ * for a name twice or a limit passed; then what is in `out` means nothing.
  */
 MUST_USE kms_err context_encode(const struct context_pair *pairs, size_t n,
     uint8_t out[static CONTEXT_CANON_MAX], size_t *out_n);
-/* The other way, strictly: only what context_encode writes. out has CONTEXT_MAX_PAIRS places and borrows canon. */
+/*
+ * The other way, strictly: only what context_encode writes, else KMS_E_BAD_CONTEXT. out has
+ * CONTEXT_MAX_PAIRS places and borrows canon.
+ */
 MUST_USE kms_err context_decode(
     struct bytes canon, struct context_pair out[static CONTEXT_MAX_PAIRS], size_t *out_n);

@@ -22,8 +22,7 @@ struct key_counts {
 	uint64_t issued, wrapped, unwrapped;
 };
 
-struct aead;
-struct mac;
+struct key_cached;
 
 struct key_version {
 	uint32_t number; /* from 1 */
@@ -35,8 +34,7 @@ struct key_version {
 	struct key_counts reserved;    /* durable: used may rise to here without a write */
 	uint32_t block;                /* size of the next reservation, see counts.h */
 	bool reserving;                /* a reservation is on its way to the disk */
-	/* Owned by the ring's cache; NULL when not in use lately. */
-	struct key_cached *cached;
+	struct key_cached *cached;     /* the ring's (cache.h); NULL when not in use lately */
 };
 
 struct key {
@@ -46,14 +44,14 @@ struct key {
 	enum algorithm algorithm;
 	uint32_t floor; /* versions below unwrap no more; 0 or 1: none */
 	uint64_t created_us, rotate_every_s;
-	bool changing;  /* a change of this key is on its way to the disk */
+	bool changing;                /* a change of this key is on its way to the disk */
 	struct key_version *versions; /* by number, ascending; owned */
 	size_t n;
 };
 
 /* An empty key. KMS_E_NO_MEMORY. */
 MUST_USE kms_err key_new(struct key **out);
-/* Wipes and frees the key, its versions and their bits. Takes NULL. */
+/* Wipes and frees the key, its versions and their bits. Takes NULL. Not for a key in a ring. */
 void key_free(struct key **k);
 /* The version of that number, or NULL. Borrowed; adding a version invalidates it. */
 struct key_version *key_find_version(const struct key *k, uint32_t number);
@@ -62,14 +60,18 @@ struct key_version *key_active(const struct key *k);
 /* Adds a version behind the newest; number = newest + 1. *out is borrowed. KMS_E_KEYS_FULL, KMS_E_NO_MEMORY. */
 MUST_USE kms_err key_add_version(struct key *k, struct key_version **out);
 
-/* Rows (see docs/formats.md). Decoding is strict: KMS_E_STORE_CORRUPT, KMS_E_STORE_NEWER. */
+/*
+ * Rows (docs/formats.md). Decoding is strict: KMS_E_STORE_CORRUPT, KMS_E_STORE_NEWER, and *out is
+ * as before. Encoding refuses what decoding would: KMS_E_INTERNAL; else KMS_E_NO_MEMORY; then the
+ * buf is as before.
+ */
 MUST_USE kms_err key_encode(const struct key *k, struct buf *out);
 /* Fills everything but the versions. */
 MUST_USE kms_err key_decode(struct bytes row, struct key *out);
-/* sealed_bits: what the store sealed the bits to; empty when destroyed. */
+/* sealed_bits: what the store sealed the bits to; empty when destroyed, and only then. */
 MUST_USE kms_err version_encode(
     const struct key_version *v, struct bytes sealed_bits, struct buf *out);
-/* Leaves bits NULL; *out_sealed_bits borrows the row. */
+/* Leaves bits NULL, counters and the rest zero; *out_sealed_bits borrows the row. */
 MUST_USE kms_err version_decode(
     struct bytes row, struct key_version *out, struct bytes *out_sealed_bits);
 /* The durable counters of one version. */

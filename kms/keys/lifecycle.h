@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The states of a key version and the table of allowed moves (SP 800-57 Part 1 Rev. 5, section 7). Pure. */
+/*
+ * The states of a key version and the table of allowed moves (SP 800-57 Part 1 Rev. 5, section 7).
+ * Pure. Rotation is two moves: the active version is deactivated, a new one activated.
+ */
 #pragma once
 
 #include "kms/base/base.h"
