@@ -94,8 +94,11 @@ int main(void)
 		.key = bytes_of_str("rec-2026"),
 		.version = 3 };
 	struct bench b = {
-		.request = { .id = 123456, .op = OP_ISSUE, .key = bytes_of_str("rec-2026"),
-		    .subject = bytes_of_str("agent-7"), .count = 1,
+		.request = { .id = 123456,
+		    .op = OP_ISSUE,
+		    .key = bytes_of_str("rec-2026"),
+		    .subject = bytes_of_str("agent-7"),
+		    .count = 1,
 		    .context = { context, ARRAY_LEN(context) } },
 		.answer = { .id = 123456, .kind = ANSWER_ITEMS, .u.items = { &item, 1 } },
 	};
