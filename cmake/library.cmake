@@ -2,6 +2,12 @@
 function(kms_library name folder)
 	file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
 	list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+	# A sandbox would stop what sanitizers and coverage do at run time.
+	if(KMS_SANITIZE OR KMS_COVERAGE)
+		list(FILTER sources EXCLUDE REGEX "/sandbox_linux\\.c$")
+	else()
+		list(FILTER sources EXCLUDE REGEX "/sandbox_none\\.c$")
+	endif()
 	if(NOT sources)
 		add_library(kms_${name} INTERFACE)
 		target_link_libraries(kms_${name} INTERFACE ${ARGN})

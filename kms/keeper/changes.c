@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Groups of changes: gather → store → counter → answer. One group is under way at a time; see
+ * changes.h for why and change_plan.c for what a change is.
+ */
+#include "kms/keeper/changes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kms/keeper/change_plan.h"
+#include "kms/keeper/counts.h"
+#include "kms/keeper/describe.h"
+#include "kms/keeper/helper.h"
+#include "kms/keeper/journal.h"
+#include "kms/keeper/replies.h"
+#include "kms/keeper/root.h"
+#include "kms/keeper/turn.h"
+
+enum {
+	GROUP_MAX = 256,    /* changes that share a transaction and an increment */
+	QUEUE_MAX = 16384,  /* changes that wait; beyond, clients are told to come again */
+	BEHIND_RETRY_S = 30 /* a counter that lags is tried again so often without changes */
+};
+
+TAILQ_HEAD(change_list, change);
+
+struct changes {
+	struct change_list queue, group;
+	size_t queued;
+	enum {
+		RESTING,
+		STORING,
+		COUNTING
+	} step;
+	uint64_t number; /* of the group's batch */
+	uint8_t digest[SET_HASH_LEN];
+	uint64_t epoch; /* of the group */
+	struct changes_counter counter;
+	uint64_t retry_us; /* when to try a lagging counter again */
+};
+
+kms_err changes_new(struct changes **out)
+{
+	struct changes *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return KMS_E_NO_MEMORY;
+	TAILQ_INIT(&c->queue);
+	TAILQ_INIT(&c->group);
+	*out = c;
+	return KMS_OK;
+}
+
+static void drop_all(struct change_list *list)
+{
+	for (struct change *c; (c = TAILQ_FIRST(list)) != NULL; change_free(&c))
+		TAILQ_REMOVE(list, c, entry);
+}
+
+void changes_free(struct changes **c)
+{
+	if (*c == NULL)
+		return;
+	drop_all(&(*c)->queue);
+	drop_all(&(*c)->group);
+	free(*c);
+	*c = NULL;
+}
+
+bool changes_busy(const struct changes *c)
+{
+	return c->step != RESTING || !TAILQ_EMPTY(&c->queue);
+}
+
+struct changes_counter changes_counter(const struct changes *c)
+{
+	return c->counter;
+}
+
+void changes_set_counter(struct changes *c, uint64_t value, bool moved)
+{
+	c->counter.value = value;
+	c->counter.moves += moved;
+	c->counter.behind = false;
+}
+
+kms_err changes_submit(struct keeper *k, struct task *t, const struct change_want *want)
+{
+	struct changes *cs = k->changes;
+	if (cs->queued >= QUEUE_MAX)
+		return KMS_E_TOO_MANY;
+	AUTO(change_free) struct change *c = NULL;
+	TRY(change_new(want, &c));
+	TRY(task_detach(t, &c->task));
+	t->fate = TASK_LATER;
+	cs->queued++;
+	TAILQ_INSERT_TAIL(&cs->queue, c, entry);
+	c = NULL; /* the list's */
+	return KMS_OK;
+}
+
+/* Answers one change and frees it. */
+static void answer(struct keeper *k, struct change *c, kms_err e)
+{
+	struct answer ans = { .kind = ANSWER_KEY };
+	if (e == KMS_OK)
+		e = describe_key(k, c->key, true, &ans.u.key);
+	request_finish(k, c->task, e, &ans);
+	change_free(&c);
+	arena_reset(&k->arena);
+}
+
+static void fill_record(struct changes *cs, struct change *c)
+{
+	struct record *r = &c->task->record;
+	r->key = c->key->id;
+	r->key_class = bytes_of_str(c->key->key_class);
+	r->epoch = cs->epoch;
+	memcpy(r->set_digest, cs->digest, sizeof(r->set_digest));
+	if (c->want.op == OP_KEY_ROTATE)
+		r->version = key_active(c->key) != NULL ? key_active(c->key)->number : 0;
+	else if (c->want.op == OP_KEY_CREATE)
+		r->version = 1;
+	else
+		r->version = c->move_n == 1 ? c->moves[0].version : 0;
+	r->new_state = c->move_n > 0 && c->want.op != OP_KEY_ROTATE ? c->moves[0].to : STATE_ACTIVE;
+}
+
+static void answer_group(struct keeper *k)
+{
+	struct changes *cs = k->changes;
+	cs->step = RESTING;
+	for (struct change *c; (c = TAILQ_FIRST(&cs->group)) != NULL;) {
+		TAILQ_REMOVE(&cs->group, c, entry);
+		fill_record(cs, c);
+		answer(k, c, KMS_OK);
+	}
+}
+
+/* The counter's word. The change stands whatever it says: the store is at n+1 already. */
+static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
+{
+	(void)arg;
+	struct changes *cs = k->changes;
+	if (cs->step != COUNTING)
+		return;
+	if (a->err == KMS_OK) {
+		changes_set_counter(cs, a->counter, true);
+	} else {
+		cs->counter.behind = true;
+		cs->retry_us = k->mono_us + (uint64_t)BEHIND_RETRY_S * 1000000;
+		LOG(LOG_LEVEL_ERROR, "counter-behind",
+		    "The hardware counter could not be moved; the change stands.", log_err(a->err),
+		    log_u64("epoch", k->epoch.number));
+	}
+	answer_group(k);
+}
+
+static void move_counter(struct keeper *k)
+{
+	struct changes *cs = k->changes;
+	struct call_task task = root_task(k, CALL_COUNTER_MOVE);
+	/* With its target: asked again after a lost answer it does not move twice. */
+	task.target = k->epoch.base + k->epoch.number;
+	cs->step = COUNTING;
+	if (task.blob.n == 0)
+		answer_group(k);
+	else if (helper_call(k, &task, false, on_counter, NULL) != KMS_OK)
+		on_counter(k, NULL, &(struct call_answer){ .err = KMS_E_NO_MEMORY });
+}
+
+void changes_done(struct keeper *k, uint64_t number)
+{
+	struct changes *cs = k->changes;
+	if (cs->step != STORING || number != cs->number)
+		return;
+	struct change *c;
+	TAILQ_FOREACH (c, &cs->group, entry)
+		change_apply(k, c);
+	move_counter(k);
+}
+
+/* True if the group has a change of the same name already: this one waits for the next group. */
+static bool in_group(const struct changes *cs, struct bytes name)
+{
+	const struct change *c;
+	TAILQ_FOREACH (c, &cs->group, entry) {
+		if (bytes_equal(c->want.key, name))
+			return true;
+	}
+	return false;
+}
+
+/* Done before, or asked differently? KMS_E_NOT_FOUND: go on. */
+static kms_err look_up(struct keeper *k, struct change *c, uint8_t key[static REPLY_KEY_LEN])
+{
+	if (c->task->idempotency_key.n == 0)
+		return KMS_E_NOT_FOUND;
+	TRY(replies_key(c->task, key));
+	TRY(replies_find(k->replies, key, &c->want));
+	c->key = ring_find(k->ring, c->want.key);
+	return c->key != NULL ? KMS_OK : KMS_E_INTERNAL;
+}
+
+static kms_err stage(
+    struct keeper *k, struct change *c, const uint8_t *reply_key, struct row_batch *b)
+{
+	TRY(change_stage(k, c, b));
+	if (c->task->idempotency_key.n == 0)
+		return KMS_OK;
+	return replies_put(k, b, reply_key, &c->want);
+}
+
+/* Takes one change into the group, or answers it. A failure means that staging broke. */
+static kms_err take(struct keeper *k, struct change *c, struct row_batch *b)
+{
+	uint8_t reply_key[REPLY_KEY_LEN] = { 0 };
+	kms_err e = look_up(k, c, reply_key);
+	bool done = e == KMS_OK;
+	if (e == KMS_E_NOT_FOUND)
+		e = change_check(k, c);
+	if (e != KMS_OK || done || c->task->dry_run) {
+		if (c->made != NULL)
+			c->key = c->made;
+		answer(k, c, e);
+		return KMS_OK;
+	}
+	TAILQ_INSERT_TAIL(&k->changes->group, c, entry);
+	return stage(k, c, reply_key, b);
+}
+
+static kms_err gather(struct keeper *k, struct row_batch *b)
+{
+	struct changes *cs = k->changes;
+	struct change *c, *next;
+	size_t n = 0;
+	TRY(replies_prune(k, b));
+	for (c = TAILQ_FIRST(&cs->queue); c != NULL && n < GROUP_MAX; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (in_group(cs, c->want.key))
+			continue;
+		TAILQ_REMOVE(&cs->queue, c, entry);
+		cs->queued--;
+		n++;
+		TRY(take(k, c, b));
+	}
+	return KMS_OK;
+}
+
+/* A lagging counter stays at n: so does the epoch at n+1. */
+static kms_err finish_batch(struct keeper *k, struct row_batch *b)
+{
+	struct changes *cs = k->changes;
+	if (!cs->counter.behind)
+		k->epoch.number++;
+	cs->epoch = k->epoch.number;
+	TRY(counts_finish_batch(k, b));
+	rows_digest(k->rows, cs->digest);
+	cs->number = ++k->rows_number;
+	return KMS_OK;
+}
+
+static kms_err start_group(struct keeper *k)
+{
+	struct changes *cs = k->changes;
+	AUTO(row_batch_free) struct row_batch *b = NULL;
+	TRY(row_batch_new(&b));
+	TRY(gather(k, b));
+	if (TAILQ_EMPTY(&cs->group) && b->n == 0)
+		return KMS_OK;
+	TRY(finish_batch(k, b));
+	cs->step = STORING;
+	return journal_put_rows(k->journal, MOVE(b), cs->number);
+}
+
+static bool counter_due(const struct keeper *k)
+{
+	return k->changes->counter.behind && k->mono_us >= k->changes->retry_us;
+}
+
+void changes_push(struct keeper *k)
+{
+	struct changes *cs = k->changes;
+	if (cs->step != RESTING || root_state(k->root) != ROOT_UNSEALED)
+		return;
+	if (TAILQ_EMPTY(&cs->queue)) {
+		if (counter_due(k))
+			move_counter(k);
+		return;
+	}
+	kms_err e = start_group(k);
+	if (e != KMS_OK)
+		root_store_failed(k, e);
+}
+
+void changes_fail(struct keeper *k, kms_err e)
+{
+	struct changes *cs = k->changes;
+	cs->step = RESTING;
+	TAILQ_CONCAT(&cs->group, &cs->queue, entry);
+	cs->queued = 0;
+	for (struct change *c; (c = TAILQ_FIRST(&cs->group)) != NULL;) {
+		TAILQ_REMOVE(&cs->group, c, entry);
+		answer(k, c, e);
+	}
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of keys on their way: sealed rows and epoch n+1 to the store, then the hardware's
+ * counter, then memory and the answer. Changes that arrive while a group is under way form the
+ * next group, so a slow chip costs a wait, not a queue. In one group each key changes once.
+ */
+#pragma once
+
+#include "kms/base/base.h"
+#include "kms/keeper/keeper.h"
+#include "kms/keeper/request.h"
+
+struct changes;
+
+MUST_USE kms_err changes_new(struct changes **out);
+/* Answers nobody: the loop has ended. */
+void changes_free(struct changes **c);
+/* What is to be changed; strings are copied. op says which fields count. */
+struct change_want {
+	enum op op; /* OP_KEY_CREATE, _ROTATE, _SUSPEND … _DESTROY */
+	struct bytes key, key_class, reason;
+	enum algorithm algorithm;
+	uint64_t rotate_every_s;
+	uint32_t version;
+};
+/* Queues a change; t is detached and answered when it is durable, or refused. */
+MUST_USE kms_err changes_submit(struct keeper *k, struct task *t, const struct change_want *want);
+/* At the end of each turn: starts the next group if none is under way. */
+void changes_push(struct keeper *k);
+/* The journal's word about a batch. */
+void changes_done(struct keeper *k, uint64_t number);
+/* Everything under way ends with this error: the store failed or the keeper was sealed. */
+void changes_fail(struct keeper *k, kms_err e);
+/* True while a group is under way or queued. */
+bool changes_busy(const struct changes *c);
+/* The hardware's counter as last seen, whether it lags, and how often we moved it. */
+struct changes_counter {
+	uint64_t value, moves;
+	bool behind;
+};
+struct changes_counter changes_counter(const struct changes *c);
+void changes_set_counter(struct changes *c, uint64_t value, bool moved);

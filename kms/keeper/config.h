@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kmsd's configuration, read once by the parent before anything is locked away: kms.conf and the
+ * files of kms.conf.d beside it, in libconfuse's syntax. Group names become numbers here, since
+ * the keeper never asks NSS.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "kms/base/base.h"
+#include "kms/base/log.h"
+#include "kms/keeper/link.h"
+#include "kms/seal/sealer.h"
+
+enum {
+	CONFIG_PATH_MAX = 255,
+	CONFIG_SOCKET_MAX = 107, /* sun_path, with its end */
+	CONFIG_ERROR_MAX = 256
+};
+
+struct config {
+	char file[CONFIG_PATH_MAX + 1]; /* where it came from */
+	char socket[CONFIG_SOCKET_MAX + 1];
+	mode_t socket_mode;
+	bool socket_gid_known, admin_gid_known;
+	gid_t socket_gid, admin_gid;
+	char store[CONFIG_PATH_MAX + 1], audit[CONFIG_PATH_MAX + 1], helper[CONFIG_PATH_MAX + 1];
+	uint32_t audit_segment;   /* bytes */
+	uint32_t max_versions;    /* secrets that fit into locked memory */
+	uint32_t max_connections; /* besides the operator's places */
+	bool allow_unlocked;
+	enum log_level log_level;
+	uint64_t frame_timeout_us;
+	struct sealer_params tpm; /* instance stays zero: it is filled for each task */
+	uint64_t tpm_deadline_us;
+};
+
+/* What of it may change while the keeper runs. */
+struct link_live config_live(const struct config *c);
+/*
+ * Reads `path`, or $KMS_CONFIG, or /etc/kms/kms.conf. On KMS_E_BAD_CONFIG out_error holds a line
+ * for people with file, line and what is wrong.
+ */
+MUST_USE kms_err config_read(
+    const char *path, struct config *out, char out_error[static CONFIG_ERROR_MAX]);

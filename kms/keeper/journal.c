@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal thread. One job at a time from one queue, one notice for each into another; the
+ * loop never waits for either. May not see a key: everything here is sealed already.
+ */
+#include "kms/keeper/journal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "kms/base/queue.h"
+
+enum {
+	QUEUE_LEN = 1024,             /* jobs and notices under way; the loop keeps far below */
+	RETRY_NS = 250 * 1000 * 1000, /* between two tries of a stuck group */
+	STACK_BYTES = 512 * 1024
+};
+
+enum job_kind {
+	JOB_GROUP,
+	JOB_ROWS,
+	JOB_GIVE_STORE,
+	JOB_CLOSE_STORE
+};
+
+struct job {
+	enum job_kind kind;
+	uint64_t number;
+	struct trail_group *group;
+	struct row_batch *rows;
+	struct store *store;
+};
+
+struct journal {
+	pthread_t thread;
+	struct queue *jobs, *notices;
+	struct segments *segments; /* the thread's */
+	struct store *store;       /* the thread's */
+	atomic_bool stopping;
+};
+
+static void job_free(struct job **j)
+{
+	if (*j == NULL)
+		return;
+	trail_group_free(&(*j)->group);
+	row_batch_free(&(*j)->rows);
+	if ((*j)->store != NULL)
+		store_close(&(*j)->store);
+	free(*j);
+	*j = NULL;
+}
+
+static void notify(struct journal *j, enum journal_kind kind, uint64_t number, kms_err err)
+{
+	struct journal_done *d = malloc(sizeof(*d));
+	CHECK(d != NULL);
+	*d = (struct journal_done){ .kind = kind, .number = number, .err = err };
+	/* The loop takes all there is in every turn, and gives far fewer jobs than this holds. */
+	CHECK(queue_put(j->notices, d) == KMS_OK);
+}
+
+/* Until it is written or we stop: the records are numbered and chained, none may be left out. */
+static void write_group(struct journal *j, const struct job *job)
+{
+	static const struct timespec pause = { .tv_nsec = RETRY_NS };
+	bool told = false;
+	for (;;) {
+		kms_err e = segments_write(j->segments, job->group->writes, job->group->n);
+		if (e == KMS_OK)
+			break;
+		if (!told)
+			notify(j, JOURNAL_STUCK, job->number, e);
+		told = true;
+		if (atomic_load(&j->stopping))
+			return;
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	notify(j, JOURNAL_GROUP, job->number, KMS_OK);
+}
+
+static void write_rows(struct journal *j, const struct job *job)
+{
+	const struct row_batch *batch = job->rows;
+	kms_err e = j->store == NULL ? KMS_E_STORE_IO : row_batch_apply(j->store, &batch, 1);
+	/* Behind a failed batch nothing may be written: the set hash counts it in. */
+	if (e != KMS_OK && j->store != NULL)
+		store_close(&j->store);
+	notify(j, JOURNAL_ROWS, job->number, e);
+}
+
+static void do_job(struct journal *j, struct job *job)
+{
+	switch (job->kind) {
+	case JOB_GROUP: write_group(j, job); break;
+	case JOB_ROWS: write_rows(j, job); break;
+	case JOB_GIVE_STORE:
+		if (j->store != NULL)
+			store_close(&j->store);
+		j->store = MOVE(job->store);
+		break;
+	case JOB_CLOSE_STORE:
+		if (j->store != NULL)
+			store_close(&j->store);
+		notify(j, JOURNAL_STORE_CLOSED, 0, KMS_OK);
+		break;
+	}
+}
+
+static void *run(void *arg)
+{
+	struct journal *j = arg;
+	for (;;) {
+		AUTO(job_free) struct job *job = queue_wait(j->jobs);
+		if (job == NULL)
+			return NULL;
+		do_job(j, job);
+	}
+}
+
+static kms_err start_thread(struct journal *j)
+{
+	pthread_attr_t attr;
+	if (pthread_attr_init(&attr) != 0)
+		return KMS_E_NO_MEMORY;
+	int r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (r == 0)
+		r = pthread_create(&j->thread, &attr, run, j);
+	(void)pthread_attr_destroy(&attr);
+	return r == 0 ? KMS_OK : KMS_E_NO_MEMORY;
+}
+
+static void parts_free(struct journal **j)
+{
+	if (*j == NULL)
+		return;
+	if ((*j)->jobs != NULL)
+		for (struct job *left; (left = queue_take((*j)->jobs)) != NULL; job_free(&left))
+			continue;
+	if ((*j)->notices != NULL)
+		for (struct journal_done *d; (d = queue_take((*j)->notices)) != NULL; free(d))
+			continue;
+	queue_free(&(*j)->jobs);
+	queue_free(&(*j)->notices);
+	segments_free(&(*j)->segments);
+	if ((*j)->store != NULL)
+		store_close(&(*j)->store);
+	free(*j);
+	*j = NULL;
+}
+
+kms_err journal_new(int dir_fd, uint32_t segment_size, struct journal **out)
+{
+	AUTO(parts_free) struct journal *j = calloc(1, sizeof(*j));
+	if (j == NULL)
+		return KMS_E_NO_MEMORY;
+	TRY(queue_new(QUEUE_LEN, &j->jobs));
+	TRY(queue_new(QUEUE_LEN, &j->notices));
+	TRY(segments_new(dir_fd, segment_size, &j->segments));
+	TRY(start_thread(j));
+	*out = MOVE(j);
+	return KMS_OK;
+}
+
+void journal_free(struct journal **j)
+{
+	if (*j == NULL)
+		return;
+	atomic_store(&(*j)->stopping, true);
+	queue_close((*j)->jobs);
+	(void)pthread_join((*j)->thread, NULL);
+	parts_free(j);
+}
+
+static kms_err put(struct journal *j, const struct job *what)
+{
+	AUTO(job_free) struct job *job = malloc(sizeof(*job));
+	if (job == NULL) {
+		struct job lost = *what;
+		trail_group_free(&lost.group);
+		row_batch_free(&lost.rows);
+		return KMS_E_NO_MEMORY;
+	}
+	*job = *what;
+	TRY(queue_put(j->jobs, job));
+	job = NULL; /* the queue's */
+	return KMS_OK;
+}
+
+kms_err journal_put_group(struct journal *j, struct trail_group *g, uint64_t number)
+{
+	return put(j, &(struct job){ .kind = JOB_GROUP, .number = number, .group = g });
+}
+
+kms_err journal_put_rows(struct journal *j, struct row_batch *b, uint64_t number)
+{
+	return put(j, &(struct job){ .kind = JOB_ROWS, .number = number, .rows = b });
+}
+
+kms_err journal_give_store(struct journal *j, struct store *s)
+{
+	return put(j, &(struct job){ .kind = JOB_GIVE_STORE, .store = s });
+}
+
+kms_err journal_close_store(struct journal *j)
+{
+	return put(j, &(struct job){ .kind = JOB_CLOSE_STORE });
+}
+
+struct journal_done *journal_take(struct journal *j)
+{
+	return queue_take(j->notices);
+}
+
+int journal_fd(const struct journal *j)
+{
+	return queue_fd(j->notices);
+}

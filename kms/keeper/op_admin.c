@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operations on the instance itself: how it is, who asks, init, seal, unseal, slots. */
+#include <stdio.h>
+#include <string.h>
+
+#include "kms/base/secret.h"
+#include "kms/base/version.h"
+#include "kms/keeper/changes.h"
+#include "kms/keeper/describe.h"
+#include "kms/keeper/helper.h"
+#include "kms/keeper/metrics.h"
+#include "kms/keeper/ops.h"
+#include "kms/keeper/root.h"
+#include "kms/keeper/server.h"
+#include "kms/keeper/turn.h"
+#include "kms/keys/wrapped.h"
+
+static const char slot_tpm[] = "tpm";
+
+/* The only kind of slot there is. */
+static kms_err check_kind(struct bytes slot)
+{
+	if (slot.n > 0 && !bytes_equal(slot, bytes_of_str(slot_tpm)))
+		return KMS_E_SLOT_KIND;
+	return KMS_OK;
+}
+
+static kms_err list_notes(struct keeper *k, struct status_info *s)
+{
+	struct bytes *notes = NULL;
+	TRY(arena_alloc(&k->arena, SANDBOX_NOTES_MAX * sizeof(*notes), &notes));
+	for (size_t i = 0; i < k->sandbox_n; i++)
+		notes[i] = bytes_of_str(k->sandbox[i]);
+	s->sandbox = notes;
+	s->sandbox_n = k->sandbox_n;
+	return KMS_OK;
+}
+
+static void fill_log(const struct keeper *k, struct status_info *s)
+{
+	kms_err e = k->turn == NULL ? root_last(k->root) : turn_state(k->turn);
+	s->audit_records = k->turn == NULL ? 0 : turn_durable(k->turn);
+	s->audit_state = bytes_of_str(e == KMS_OK ? "ok" : err_name(e));
+}
+
+kms_err op_status(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)t;
+	(void)r;
+	const struct changes_counter counter = changes_counter(k->changes);
+	const struct secret_info memory = secret_info();
+	bool open = root_state(k->root) == ROOT_UNSEALED;
+	kms_err why = root_last(k->root);
+	struct status_info *s = &out->u.status;
+	*s = (struct status_info){ .program = bytes_of_str("kmsd " KMS_VERSION),
+		.protocol = PROTOCOL_VERSION,
+		.wrapped_format = WRAPPED_FORMAT,
+		.store_schema = STORE_SCHEMA,
+		.state = bytes_of_str(root_state_text(k->root)),
+		.instance = bytes_of(k->instance, INSTANCE_ID_LEN),
+		.why = bytes_of_str(why == KMS_OK ? "" : err_name(why)),
+		.epoch = open ? k->epoch.number : 0,
+		.counter = counter.value,
+		.counter_behind = counter.behind,
+		.counter_moves = counter.moves,
+		.keys = open ? ring_count(k->ring) : 0,
+		.versions = open ? ring_version_count(k->ring) : 0,
+		.memory_locked = memory.locked && k->memory_locked,
+		.memory_hidden = memory.hidden,
+		.connections = server_count(k->server),
+		.started_us = k->started_us,
+		.keeper_starts = k->start->starts };
+	fill_log(k, s);
+	TRY(list_notes(k, s));
+	out->kind = ANSWER_STATUS;
+	return describe_slots(k, &s->slots, &s->slot_n);
+}
+
+kms_err op_whoami(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)r;
+	enum {
+		GID_TEXT = 12
+	};
+	const struct identity *who = &t->conn->who;
+	struct bytes *groups = NULL;
+	char *text = NULL;
+	TRY(arena_alloc(&k->arena, (who->gid_n + 1) * sizeof(*groups), &groups));
+	TRY(arena_alloc(&k->arena, (who->gid_n + 1) * GID_TEXT, &text));
+	for (size_t i = 0; i <= who->gid_n; i++) {
+		uint32_t gid = i == 0 ? who->gid : who->gids[i - 1];
+		int n = snprintf(text + i * GID_TEXT, GID_TEXT, "%u", gid);
+		groups[i] = bytes_of(text + i * GID_TEXT, (size_t)n);
+	}
+	out->kind = ANSWER_WHOAMI;
+	out->u.whoami.identity = bytes_of_str(t->conn->who_text);
+	out->u.whoami.admin = policy_is_admin(&k->policy, who);
+	out->u.whoami.groups = groups;
+	out->u.whoami.group_n = who->gid_n + 1;
+	return KMS_OK;
+}
+
+kms_err op_metrics(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)t;
+	(void)r;
+	AUTO(buf_done) struct buf text = { 0 };
+	TRY(metrics_text(k, &text));
+	out->kind = ANSWER_METRICS;
+	return arena_copy(&k->arena, buf_bytes(&text), &out->u.text);
+}
+
+kms_err op_init(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)out;
+	TRY(check_kind(r->slot));
+	TRY(root_may_init(k->root));
+	struct task *later = NULL;
+	TRY(task_detach(t, &later));
+	t->fate = TASK_LATER;
+	root_init(k, later);
+	return KMS_OK;
+}
+
+kms_err op_unseal(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)out;
+	if (r->slot.n > 0)
+		TRY(root_has_slot(k->root, r->slot));
+	struct task *later = NULL;
+	TRY(task_detach(t, &later));
+	t->fate = TASK_LATER;
+	root_unseal(k, later, r->slot);
+	return KMS_OK;
+}
+
+kms_err op_seal(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)r;
+	out->kind = ANSWER_DONE;
+	/* Recorded first, so that its group still gets the MAC of the key that is forgotten here. */
+	t->fate = TASK_DONE;
+	request_finish(k, t, KMS_OK, out);
+	root_seal(k, KMS_OK);
+	return KMS_OK;
+}
+
+kms_err op_slot_list(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)t;
+	(void)r;
+	out->kind = ANSWER_SLOTS;
+	return describe_slots(k, &out->u.slots.p, &out->u.slots.n);
+}
+
+static void on_described(struct keeper *k, void *arg, struct call_answer *a)
+{
+	struct task *t = arg;
+	const struct slot_info info = { .kind = bytes_of_str(slot_tpm),
+		.name = bytes_of_str(slot_tpm),
+		.last = bytes_of_str(a->err == KMS_OK ? "ok" : err_name(a->err)),
+		.detail = buf_bytes(&a->data) };
+	struct answer ans = { .kind = ANSWER_SLOTS, .u.slots = { &info, 1 } };
+	request_finish(k, t, a->err, &ans);
+	arena_reset(&k->arena);
+	task_free(&t);
+}
+
+kms_err op_slot_check(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	(void)out;
+	TRY(check_kind(r->slot));
+	struct call_task call = root_task(k, CALL_DESCRIBE);
+	call.blob = (struct bytes){ 0 };
+	struct task *later = NULL;
+	TRY(task_detach(t, &later));
+	kms_err e = helper_call(k, &call, false, on_described, later);
+	if (e == KMS_OK)
+		t->fate = TASK_LATER;
+	else
+		task_free(&later);
+	return e;
+}

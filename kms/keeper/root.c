@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The states of the root and what they share; opening is root_unseal.c's, making root_init.c's.
+ * Whatever goes wrong on the way ends in root_fail, and from there an operator can try again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kms/keeper/changes.h"
+#include "kms/keeper/counts.h"
+#include "kms/keeper/describe.h"
+#include "kms/keeper/journal.h"
+#include "kms/keeper/replies.h"
+#include "kms/keeper/root_private.h"
+#include "kms/keeper/server.h"
+#include "kms/keeper/tails.h"
+#include "kms/keeper/turn.h"
+#include "kms/seal/slots.h"
+
+enum {
+	REOPEN_S = 1 /* after a failure of the store we try again by ourselves */
+};
+
+kms_err root_new(struct root **out)
+{
+	struct root *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return KMS_E_NO_MEMORY;
+	r->state = ROOT_BROKEN;
+	r->why = KMS_E_STOPPING;
+	*out = r;
+	return KMS_OK;
+}
+
+/* What is only there while opening. */
+static void drop_work(struct root *r)
+{
+	if (r->store != NULL)
+		store_close(&r->store);
+	secret_free(&r->key);
+	keyring_done(&r->keys);
+}
+
+void root_free(struct root **r)
+{
+	if (*r == NULL)
+		return;
+	drop_work(*r);
+	root_rows_done(&(*r)->rows);
+	for (size_t i = 0; i < (*r)->waiter_n; i++)
+		task_free(&(*r)->waiters[i]);
+	if ((*r)->reopen_event != NULL)
+		event_free((*r)->reopen_event);
+	free(*r);
+	*r = NULL;
+}
+
+enum root_state root_state(const struct root *r)
+{
+	return r->state;
+}
+
+const char *root_state_text(const struct root *r)
+{
+	static const char *const names[] = { [ROOT_BROKEN] = "store_failed",
+		[ROOT_UNINITIALISED] = "uninitialised",
+		[ROOT_SEALED] = "sealed",
+		[ROOT_OPENING] = "opening",
+		[ROOT_UNSEALED] = "unsealed" };
+	return names[r->state];
+}
+
+kms_err root_why(const struct root *r)
+{
+	switch (r->state) {
+	case ROOT_BROKEN: return r->why;
+	case ROOT_UNINITIALISED: return KMS_E_NOT_INITIALISED;
+	case ROOT_OPENING: return KMS_E_STOPPING;
+	case ROOT_SEALED: return err_wire(r->why) == WIRE_STORE_FAILED ? r->why : KMS_E_SEALED;
+	case ROOT_UNSEALED: break;
+	}
+	return KMS_OK;
+}
+
+kms_err root_last(const struct root *r)
+{
+	return r->why;
+}
+
+kms_err root_may_init(const struct root *r)
+{
+	if (r->state == ROOT_UNINITIALISED)
+		return KMS_OK;
+	return r->state == ROOT_BROKEN || r->state == ROOT_OPENING ? root_why(r) : KMS_E_EXISTS;
+}
+
+bool root_slot_is(struct bytes row, struct bytes name)
+{
+	struct slot s;
+	if (name.n == 0)
+		return true;
+	if (slot_decode(row, &s) != KMS_OK)
+		return false;
+	return bytes_equal(s.name, name) || bytes_equal(s.kind, name);
+}
+
+kms_err root_has_slot(const struct root *r, struct bytes name)
+{
+	if (r->state == ROOT_BROKEN || r->state == ROOT_UNINITIALISED)
+		return root_why(r);
+	for (size_t i = 0; i < r->rows.slot_n; i++)
+		if (root_slot_is(buf_bytes(&r->rows.slots[i]), name))
+			return KMS_OK;
+	return KMS_E_NOT_FOUND;
+}
+
+size_t root_slots(const struct root *r, struct root_slot out[static ROOT_SLOTS_MAX])
+{
+	for (size_t i = 0; i < r->rows.slot_n; i++)
+		out[i] = (struct root_slot){ .row = buf_bytes(&r->rows.slots[i]),
+			.last = r->last[i].err,
+			.tried = r->last[i].tried };
+	return r->rows.slot_n;
+}
+
+struct call_task root_task_for(const struct keeper *k, enum call_op op, struct bytes blob)
+{
+	struct call_task t = { .op = op, .kind = "tpm", .params = k->config->tpm, .blob = blob };
+	memcpy(t.params.instance, k->instance, INSTANCE_ID_LEN);
+	return t;
+}
+
+struct call_task root_task(const struct keeper *k, enum call_op op)
+{
+	const struct root *r = k->root;
+	struct slot s;
+	struct bytes blob = { 0 };
+	if (r->current < r->rows.slot_n &&
+	    slot_decode(buf_bytes(&r->rows.slots[r->current]), &s) == KMS_OK)
+		blob = s.blob;
+	return root_task_for(k, op, blob);
+}
+
+void root_add_waiter(struct keeper *k, struct task *t)
+{
+	struct root *r = k->root;
+	if (t == NULL)
+		return;
+	if (r->waiter_n == ROOT_WAITERS_MAX) {
+		request_finish(k, t, KMS_E_TOO_MANY, NULL);
+		task_free(&t);
+		return;
+	}
+	r->waiters[r->waiter_n++] = t;
+}
+
+/* The keeper's own record of an opening that nobody asked for. */
+static void record_own(struct keeper *k, enum op op, kms_err e)
+{
+	struct task own = { .arrived_us = k->mono_us,
+		.record = {
+		    .op = op, .identity = bytes_of_str("kmsd"), .epoch = k->epoch.number } };
+	if (k->turn != NULL)
+		request_finish(k, &own, e, NULL);
+}
+
+static void answer_waiters(struct keeper *k, kms_err e)
+{
+	struct root *r = k->root;
+	if (r->waiter_n == 0 && r->state != ROOT_UNINITIALISED)
+		record_own(k, OP_UNSEAL, e);
+	for (size_t i = 0; i < r->waiter_n; i++) {
+		struct answer ans = { .kind = ANSWER_DONE };
+		kms_err failed = e;
+		if (e == KMS_OK && r->waiters[i]->record.op == OP_INIT) {
+			ans.kind = ANSWER_SLOTS;
+			failed = describe_slots(k, &ans.u.slots.p, &ans.u.slots.n);
+		}
+		request_finish(k, r->waiters[i], failed, &ans);
+		task_free(&r->waiters[i]);
+		arena_reset(&k->arena);
+	}
+	r->waiter_n = 0;
+}
+
+/* "sealed: The TPM cannot be reached." */
+static void tell_state(struct keeper *k)
+{
+	char text[LINK_TEXT_MAX + 1];
+	const struct root *r = k->root;
+	bool open = r->state == ROOT_UNSEALED || r->state == ROOT_OPENING || r->why == KMS_OK;
+	(void)snprintf(text, sizeof(text), "%s%s%s", root_state_text(r), open ? "" : ": ",
+	    open ? "" : err_text(r->why));
+	keeper_tell_state(k, text);
+}
+
+void root_publish(struct keeper *k)
+{
+	struct root *r = k->root;
+	k->policy.owner_known = r->rows.owner_known;
+	k->policy.owner_uid = r->rows.owner_uid;
+	k->policy.initialised = r->rows.keyring.n > 0;
+	tell_state(k);
+}
+
+kms_err root_open_files(struct keeper *k)
+{
+	struct root *r = k->root;
+	if (r->store == NULL) {
+		struct root_rows rows = { 0 };
+		TRY(root_store_open(k->config, &r->store, &rows));
+		root_rows_done(&r->rows);
+		r->rows = rows;
+	}
+	memcpy(k->instance, r->rows.instance, INSTANCE_ID_LEN);
+	if (k->turn != NULL)
+		return KMS_OK;
+	TRY(turn_new(k, &k->turn));
+	record_own(k, OP_START, KMS_OK);
+	return KMS_OK;
+}
+
+kms_err root_make_ring(struct keeper *k)
+{
+	ring_free(&k->ring);
+	rows_free(&k->rows);
+	replies_forget(k->replies);
+	TRY(rows_new(k->root->keys.store_key, &k->rows));
+	return ring_new(ROOT_CACHE, &k->ring);
+}
+
+static void drop_keys(struct keeper *k)
+{
+	counts_forget(k->counts);
+	replies_forget(k->replies);
+	ring_free(&k->ring);
+	rows_free(&k->rows);
+	if (k->turn != NULL)
+		CHECK(turn_set_key(k, NULL) == KMS_OK);
+	drop_work(k->root);
+}
+
+void root_finish(struct keeper *k)
+{
+	struct root *r = k->root;
+	kms_err e = turn_set_key(k, r->keys.audit_key);
+	if (e == KMS_OK)
+		e = journal_give_store(k->journal, MOVE(r->store));
+	if (e != KMS_OK) {
+		root_fail(k, ROOT_SEALED, e);
+		return;
+	}
+	r->store_with_journal = true;
+	drop_work(r);
+	k->epoch = r->epoch;
+	r->state = ROOT_UNSEALED;
+	r->why = KMS_OK;
+	LOG(LOG_LEVEL_NOTICE, "unsealed", "The root is open; keys can be used.",
+	    log_u64("keys", ring_count(k->ring)), log_u64("epoch", k->epoch.number));
+	root_publish(k);
+	answer_waiters(k, KMS_OK);
+}
+
+void root_reopen_later(struct keeper *k)
+{
+	const struct timeval later = { .tv_sec = REOPEN_S };
+	(void)event_add(k->root->reopen_event, &later);
+}
+
+void root_fail(struct keeper *k, enum root_state state, kms_err e)
+{
+	struct root *r = k->root;
+	drop_keys(k);
+	r->state = state;
+	r->why = e;
+	if (state == ROOT_UNINITIALISED && e == KMS_E_NOT_INITIALISED)
+		LOG(LOG_LEVEL_NOTICE, "uninitialised", "There is no root key yet.", log_err(e));
+	else
+		LOG(LOG_LEVEL_ERROR, "still-sealed", "The root could not be opened.", log_err(e));
+	root_publish(k);
+	answer_waiters(k, e);
+	/* What failed by a full disk heals when there is room. */
+	if (err_wire(e) == WIRE_STORE_FAILED && e != KMS_E_STORE_NEWER && e != KMS_E_STORE_CORRUPT)
+		root_reopen_later(k);
+}
+
+static void on_reopen(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct keeper *k = arg;
+	keeper_tick(k);
+	if (k->root->state != ROOT_UNSEALED)
+		root_unseal(k, NULL, (struct bytes){ 0 });
+}
+
+/* Where the store's bytes are: nowhere yet, so this can wait; with a store open, UNINITIALISED. */
+void root_start(struct keeper *k)
+{
+	struct root *r = k->root;
+	r->reopen_event = event_new(k->base, -1, 0, on_reopen, k);
+	if (r->reopen_event == NULL) {
+		root_fail(k, ROOT_BROKEN, KMS_E_NO_MEMORY);
+		return;
+	}
+	root_unseal(k, NULL, (struct bytes){ 0 });
+}
+
+/* From unsealed to sealed. The journal writes what it has, then closes the store. */
+static void close_all(struct keeper *k, kms_err answer_with)
+{
+	struct root *r = k->root;
+	changes_fail(k, answer_with);
+	tails_fail(k, answer_with);
+	drop_keys(k);
+	if (r->store_with_journal && journal_close_store(k->journal) != KMS_OK)
+		keeper_stop(k);
+}
+
+/* What was reserved and not used is given back. Without it counters only say more than was. */
+static void settle_counts(struct keeper *k)
+{
+	AUTO(row_batch_free) struct row_batch *b = NULL;
+	if (k->root->state != ROOT_UNSEALED || counts_settle(k, &b) != KMS_OK)
+		return;
+	kms_err e = journal_put_rows(k->journal, MOVE(b), ++k->rows_number);
+	if (e != KMS_OK)
+		LOG(LOG_LEVEL_WARNING, "counters", "Counters of uses could not be settled.",
+		    log_err(e));
+}
+
+void root_stop(struct keeper *k)
+{
+	record_own(k, OP_STOP, KMS_OK);
+	settle_counts(k);
+	turn_close(k);
+}
+
+void root_seal(struct keeper *k, kms_err why)
+{
+	struct root *r = k->root;
+	settle_counts(k);
+	r->state = ROOT_SEALED;
+	r->why = why;
+	LOG(LOG_LEVEL_NOTICE, "sealed", "Every key in memory was forgotten.", log_err(why));
+	close_all(k, KMS_E_SEALED);
+	root_publish(k);
+	server_resume_parked(k->server);
+}
+
+void root_store_failed(struct keeper *k, kms_err e)
+{
+	struct root *r = k->root;
+	if (r->state != ROOT_UNSEALED)
+		return;
+	r->state = ROOT_SEALED;
+	r->why = err_wire(e) == WIRE_STORE_FAILED ? e : KMS_E_STORE_IO;
+	LOG(LOG_LEVEL_ERROR, "store-failed", "The store failed; it is opened again and read.",
+	    log_err(e));
+	close_all(k, r->why);
+	root_publish(k);
+	root_reopen_later(k);
+	server_resume_parked(k->server);
+}
+
+void root_store_closed(struct keeper *k)
+{
+	struct root *r = k->root;
+	r->store_with_journal = false;
+	if (r->open_when_closed) {
+		r->open_when_closed = false;
+		root_unseal(k, NULL, bytes_of_str(r->only));
+	}
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sealed or not, and every way from one to the other: opening the store and the log at the start,
+ * making the root, opening it with one slot after the other, comparing the store with the
+ * hardware's counter, forgetting everything. Each step that asks hardware is a call to kms-seal
+ * whose answer resumes here; the loop goes on meanwhile.
+ */
+#pragma once
+
+#include "kms/base/base.h"
+#include "kms/keeper/keeper.h"
+#include "kms/keeper/request.h"
+#include "kms/keeper/root_store.h"
+#include "kms/seal/call.h"
+
+enum root_state {
+	ROOT_BROKEN,        /* the store or the log can't be used; root_why says why */
+	ROOT_UNINITIALISED, /* no root yet */
+	ROOT_SEALED,
+	ROOT_OPENING, /* a slot is being tried, or the root is being made */
+	ROOT_UNSEALED
+};
+
+/* A slot as it stands in the store, and how its last try ended. */
+struct root_slot {
+	struct bytes row; /* slots.h */
+	kms_err last;
+	bool tried;
+};
+
+struct root;
+
+MUST_USE kms_err root_new(struct root **out);
+/* Wipes. */
+void root_free(struct root **r);
+enum root_state root_state(const struct root *r);
+/* "uninitialised", "sealed", "opening", "unsealed", "store_failed". */
+const char *root_state_text(const struct root *r);
+/* The error that says why keys can't be used now. */
+kms_err root_why(const struct root *r);
+/* The last reason for being sealed, KMS_OK for none. */
+kms_err root_last(const struct root *r);
+/* Borrows; returns how many. */
+size_t root_slots(const struct root *r, struct root_slot out[static ROOT_SLOTS_MAX]);
+/* A task for the slot that the root was opened with; its blob is empty if there is none. */
+struct call_task root_task(const struct keeper *k, enum call_op op);
+
+/* At start: opens store and log, then the root if there is one. */
+void root_start(struct keeper *k);
+/* KMS_OK if there is a slot of this name or kind; KMS_E_NOT_FOUND, or why there is none. */
+MUST_USE kms_err root_has_slot(const struct root *r, struct bytes name);
+/*
+ * Tries the slots, or those of this name or kind; `t` (detached, may be NULL) is answered when it
+ * is decided. name: NAME_MAX_LEN bytes at most.
+ */
+void root_unseal(struct keeper *k, struct task *t, struct bytes name);
+/* KMS_OK where there is no root yet and none is being made. */
+MUST_USE kms_err root_may_init(const struct root *r);
+/* Makes the root and its first slot; `t` as above. */
+void root_init(struct keeper *k, struct task *t);
+/* Forgets every key. KMS_OK as why: an operator wanted it. */
+void root_seal(struct keeper *k, kms_err why);
+/* The keeper ends: settles counters, records the stop, hands the last group to the journal. */
+void root_stop(struct keeper *k);
+/* The store failed under way: forget, close, and open again by ourselves after a moment. */
+void root_store_failed(struct keeper *k, kms_err e);
+/* The journal has closed the store. */
+void root_store_closed(struct keeper *k);
