@@ -202,7 +202,7 @@ static kms_err add_events(struct keeper *k)
 	return add_event(k, 4, k->start->link_fd, EV_READ, on_link);
 }
 
-static kms_err open_keeper(struct keeper *k)
+static kms_err open_all(struct keeper *k)
 {
 	const struct config *c = k->config;
 	TRY(prepare(k));
@@ -211,13 +211,26 @@ static kms_err open_keeper(struct keeper *k)
 		return KMS_E_NO_MEMORY;
 	k->live = config_live(c);
 	arena_init(&k->arena, ARENA_LIMIT);
-	k->policy = (struct policy){
-		.admin_known = c->admin_gid_known, .admin_gid = c->admin_gid, .self_uid = geteuid()
-	};
+	k->policy = (struct policy){ .admin_known = c->admin_gid_known,
+		.admin_gid = c->admin_gid,
+		.self_uid = geteuid() };
 	TRY(make_parts(k));
 	TRY(add_events(k));
 	/* Threads and descriptors are all there: from here on only this list of calls. */
 	return sandbox_restrict_calls(k);
+}
+
+kms_err keeper_open(struct keeper *k, const struct keeper_start *start)
+{
+	k->start = start;
+	k->config = start->config;
+	k->store_dir = -1;
+	k->audit_dir = -1;
+	keeper_tick(k);
+	k->started_us = k->wall_us;
+	TRY(open_all(k));
+	root_start(k);
+	return KMS_OK;
 }
 
 static bool has_stopped(const struct keeper *k)
@@ -229,18 +242,26 @@ static bool has_stopped(const struct keeper *k)
 	return !server_has_work(k->server) && !changes_busy(k->changes);
 }
 
-static void turn_loop(struct keeper *k)
+bool keeper_turn(struct keeper *k)
 {
-	while (!has_stopped(k) && event_base_loop(k->base, EVLOOP_ONCE) == 0) {
-		server_turn(k->server);
-		changes_push(k);
-		counts_push(k);
-		turn_end(k);
-	}
+	if (has_stopped(k) || event_base_loop(k->base, EVLOOP_ONCE) != 0)
+		return false;
+	server_turn(k->server);
+	changes_push(k);
+	counts_push(k);
+	tails_push(k);
+	turn_end(k);
+	return true;
 }
 
-/* In order: what was counted is settled, the stop is on record, then everything is wiped. */
-static void close_keeper(struct keeper *k)
+static void folder_close(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* What was counted is settled and the stop is on record before anything is wiped. */
+void keeper_close(struct keeper *k)
 {
 	if (k->root != NULL && k->journal != NULL)
 		root_stop(k);
@@ -264,6 +285,8 @@ static void close_keeper(struct keeper *k)
 			event_free(k->events[i]);
 	if (k->base != NULL)
 		event_base_free(k->base);
+	folder_close(k->store_dir);
+	folder_close(k->audit_dir);
 	secret_done();
 }
 
@@ -278,18 +301,13 @@ static int exit_status(kms_err e)
 
 int keeper_run(const struct keeper_start *start)
 {
-	struct keeper k = {
-		.start = start, .config = start->config, .store_dir = -1, .audit_dir = -1
-	};
-	keeper_tick(&k);
-	k.started_us = k.wall_us;
-	kms_err e = open_keeper(&k);
-	if (e == KMS_OK) {
-		root_start(&k);
-		turn_loop(&k);
+	struct keeper k = { 0 };
+	kms_err e = keeper_open(&k, start);
+	while (e == KMS_OK && keeper_turn(&k))
+		continue;
+	if (e == KMS_OK)
 		LOG(LOG_LEVEL_NOTICE, "stopped", "kmsd stops in order.",
 		    log_u64("served_s", (k.wall_us - k.started_us) / 1000000));
-	}
-	close_keeper(&k);
+	keeper_close(&k);
 	return exit_status(e);
 }

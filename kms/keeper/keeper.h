@@ -68,6 +68,13 @@ struct keeper {
 
 /* The keeper process, from its fork to its exit status. */
 int keeper_run(const struct keeper_start *start);
+/*
+ * Its three parts: opens everything and begins to open the root (k zeroed before; start is
+ * borrowed), turns the loop once (false: it has stopped), settles and wipes. Close it in any case.
+ */
+MUST_USE kms_err keeper_open(struct keeper *k, const struct keeper_start *start);
+bool keeper_turn(struct keeper *k);
+void keeper_close(struct keeper *k);
 /* Takes nothing more in, and ends the loop when what is under way has been answered. */
 void keeper_stop(struct keeper *k);
 /* Reads the clocks: first in whatever the loop calls. */

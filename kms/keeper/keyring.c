@@ -89,9 +89,10 @@ kms_err keyring_decode(
 	AUTO(keyring_done) struct keyring r = { 0 };
 	AUTO(aead_free) struct aead *a = NULL;
 	struct reader in = reader_of(row);
-	if (read_u8(&in) > KEYRING_FORMAT)
+	uint8_t format = read_u8(&in);
+	if (format > KEYRING_FORMAT)
 		return KMS_E_STORE_NEWER;
-	if (read_u8(&in) != ARRAY_LEN(labels))
+	if (format != KEYRING_FORMAT || read_u8(&in) != ARRAY_LEN(labels))
 		return KMS_E_STORE_CORRUPT;
 	TRY(wrapping_key(root, &a));
 	for (size_t i = 0; i < ARRAY_LEN(labels); i++)

@@ -130,6 +130,9 @@ void request_finish(struct keeper *k, struct task *t, kms_err e, struct answer *
 	kms_err failed = record(k, t, e);
 	if (t->conn == NULL)
 		return;
+	/* What was done meanwhile is recorded when the log heals; its answer can't wait so long. */
+	if (failed == KMS_OK && k->turn != NULL)
+		failed = turn_state(k->turn);
 	struct answer refusal = { .kind = ANSWER_ERROR };
 	if (failed != KMS_OK || e != KMS_OK || ans == NULL) {
 		refusal.error.err = failed != KMS_OK ? failed : e;
