@@ -38,7 +38,7 @@ struct conn {
 	struct identity who;
 	char who_text[IDENTITY_TEXT_MAX];
 	bool closed, closing; /* the socket is gone; it goes when the output has left */
-	bool is_busy, is_waiting, is_parked, reading, writing;
+	bool is_busy, is_waiting, is_parked, is_handling, reading;
 	struct buf in;  /* frames not handled yet */
 	struct buf out; /* whole answers; [0, released) may leave */
 	size_t released;

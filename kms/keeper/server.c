@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 
 enum {
 	SCRATCH_LEN = 256 * 1024, /* bytes read at once */
+	KEPT_SMALL = SCRATCH_LEN / 4, /* the rest of a frame that is copied before what follows */
 	OPERATOR_PLACES = 8,      /* connections above the cap for those who may administer */
 	ACCEPT_AT_ONCE = 64,      /* connections taken in one turn */
 	SWEEP_MS = 250,           /* how often deadlines are looked at */
@@ -109,6 +111,7 @@ static void handle_frames(struct conn *c, struct bytes in, size_t *out_used, siz
 	struct keeper *k = c->server->k;
 	size_t done = 0;
 	*out_need = 0;
+	c->is_handling = true;
 	while (!c->closed && !c->closing && !conn_is_full(c) && c->server->accepting) {
 		struct bytes message;
 		size_t used = 0;
@@ -127,6 +130,10 @@ static void handle_frames(struct conn *c, struct bytes in, size_t *out_used, siz
 		done += used;
 		turn_push(k);
 	}
+	c->is_handling = false;
+	/* Each whole frame restarts the clock for the one that is not whole yet. */
+	if (done > 0)
+		c->in_since_us = 0;
 	*out_used = done;
 }
 
@@ -146,22 +153,36 @@ static void settle(struct conn *c)
 	set_reading(c, !stop);
 }
 
-/* Reads into the common buffer; only the rest of a frame is copied to the connection. */
+/* Zero or an error that stays ends the connection. */
+static bool has_read(struct conn *c, ssize_t n)
+{
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		conn_close(c);
+	return n > 0;
+}
+
+/*
+ * Reads into the common buffer, behind what is left of a frame; only the rest of the last frame
+ * is copied to the connection.
+ */
 static void read_fresh(struct conn *c)
 {
 	struct server *s = c->server;
-	ssize_t n = recv(c->fd, s->scratch, SCRATCH_LEN, MSG_DONTWAIT);
-	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			conn_close(c);
+	size_t kept = c->in.n;
+	if (kept > 0)
+		memcpy(s->scratch, c->in.p, kept);
+	ssize_t n = recv(c->fd, s->scratch + kept, SCRATCH_LEN - kept, MSG_DONTWAIT);
+	if (!has_read(c, n)) {
+		wipe(s->scratch, kept);
 		return;
 	}
-	size_t used = 0, need = 0;
-	handle_frames(c, bytes_of(s->scratch, (size_t)n), &used, &need);
-	if (!c->closed && !c->closing && used < (size_t)n &&
-	    buf_put(&c->in, bytes_of(s->scratch + used, (size_t)n - used)) != KMS_OK)
+	size_t all = kept + (size_t)n, used = 0, need = 0;
+	buf_clear(&c->in);
+	handle_frames(c, bytes_of(s->scratch, all), &used, &need);
+	if (!c->closed && !c->closing && used < all &&
+	    buf_put(&c->in, bytes_of(s->scratch + used, all - used)) != KMS_OK)
 		conn_close(c);
-	wipe(s->scratch, (size_t)n);
+	wipe(s->scratch, all);
 }
 
 static void handle_kept(struct conn *c)
@@ -172,24 +193,24 @@ static void handle_kept(struct conn *c)
 		buf_drop(&c->in, used);
 }
 
-/* Reads behind a frame that has begun, up to its end at least. */
+/* Reads on in a large frame, up to its end. */
 static void read_more(struct conn *c)
 {
 	struct bytes message;
 	size_t used = 0, need = 0;
 	kms_err e = frame_find(buf_bytes(&c->in), &message, &used, &need);
 	size_t room = e == KMS_OK && need > c->in.n ? need - c->in.n : 0;
-	room = room < 4096 ? 4096 : room;
+	if (room == 0) {
+		handle_kept(c);
+		return;
+	}
 	if (buf_reserve(&c->in, room) != KMS_OK) {
 		conn_close(c);
 		return;
 	}
 	ssize_t n = recv(c->fd, c->in.p + c->in.n, room, MSG_DONTWAIT);
-	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			conn_close(c);
+	if (!has_read(c, n))
 		return;
-	}
 	c->in.n += (size_t)n;
 	handle_kept(c);
 }
@@ -201,7 +222,7 @@ void server_on_read(evutil_socket_t fd, short what, void *arg)
 	struct conn *c = arg;
 	keeper_tick(c->server->k);
 	c->refs++;
-	if (c->in.n == 0)
+	if (c->in.n <= KEPT_SMALL)
 		read_fresh(c);
 	else
 		read_more(c);
@@ -223,7 +244,8 @@ void server_on_write(evutil_socket_t fd, short what, void *arg)
 void server_go_on(struct server *s, struct conn *c)
 {
 	(void)s;
-	if (c->reading || c->closed || c->is_parked || c->closing)
+	/* An answer that leaves at once comes here from the midst of its own connection's frames. */
+	if (c->reading || c->closed || c->is_parked || c->closing || c->is_handling)
 		return;
 	c->refs++;
 	if (c->in.n > 0)
