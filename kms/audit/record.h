@@ -13,8 +13,8 @@
 
 enum {
 	RECORD_VERSION = 1,
-	RECORD_TAG_LEN = 16,   /* HMAC of what the record is about, truncated */
-	RECORD_MAX = 65535     /* bytes of one encoded record: 1,024 items fit */
+	RECORD_TAG_LEN = 16, /* HMAC of what the record is about, truncated */
+	RECORD_MAX = 65535   /* bytes of one encoded record: 1,024 items fit */
 };
 
 /* One item of a batch: which record, which key version, how it went. */
@@ -48,11 +48,18 @@ struct record {
 	size_t item_n;
 };
 
-/* Appends the encoded record, without frame. KMS_E_NO_MEMORY; KMS_E_INTERNAL over RECORD_MAX. */
-MUST_USE kms_err record_encode(const struct record *r, struct buf *out);
 /*
- * Reads a record; borrows in. Items go to `items` (room for BATCH_MAX). Unknown fields are skipped.
- * KMS_E_AUDIT_CORRUPT where it is not one.
+ * Appends the encoded record, without frame. KMS_E_NO_MEMORY; KMS_E_INTERNAL over RECORD_MAX or
+ * over BATCH_MAX items. Then out is unchanged.
+ */
+MUST_USE kms_err record_encode(const struct record *r, struct buf *out);
+/* Bytes that surely hold the encoded record; a few more than it takes. */
+size_t record_room(const struct record *r);
+/*
+ * Reads a record; borrows in. Items go to `items` (room for BATCH_MAX). Unknown fields are skipped,
+ * an unknown result reads as KMS_E_INTERNAL. KMS_E_AUDIT_CORRUPT where it is not a record.
  */
 MUST_USE kms_err record_decode(
     struct bytes in, struct record_item items[static BATCH_MAX], struct record *out);
+/* The sequence number alone, which stands at the front in every version. KMS_E_AUDIT_CORRUPT. */
+MUST_USE kms_err record_seq(struct bytes in, uint64_t *out);

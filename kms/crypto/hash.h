@@ -11,7 +11,7 @@ enum {
 	SHA512_LEN = 64
 };
 
-/* Hash of n parts one after the other. KMS_E_NO_MEMORY, KMS_E_CRYPTO. Any thread. */
+/* Hash of n parts one after the other. Allocates nothing. KMS_E_CRYPTO. Any thread. */
 MUST_USE kms_err hash_sha256(const struct bytes *parts, size_t n, uint8_t out[static SHA256_LEN]);
 
 struct mac;

@@ -71,11 +71,6 @@ FAULTY(int, EVP_CipherUpdate,
     (c, out, n, in, in_n), 0)
 FAULTY(int, EVP_CipherFinal_ex, (EVP_CIPHER_CTX *c, unsigned char *out, int *n), (c, out, n), 0)
 FAULTY(int, EVP_CIPHER_CTX_ctrl, (EVP_CIPHER_CTX *c, int type, int n, void *p), (c, type, n, p), 0)
-FAULTY(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
-FAULTY(int, EVP_DigestInit_ex2,
-    (EVP_MD_CTX *c, const EVP_MD *md, const OSSL_PARAM *params), (c, md, params), 0)
-FAULTY(int, EVP_DigestUpdate, (EVP_MD_CTX *c, const void *p, size_t n), (c, p, n), 0)
-FAULTY(int, EVP_DigestFinal_ex, (EVP_MD_CTX *c, unsigned char *out, unsigned *n), (c, out, n), 0)
 FAULTY(EVP_MAC *, EVP_MAC_fetch,
     (OSSL_LIB_CTX *c, const char *name, const char *properties), (c, name, properties), NULL)
 FAULTY(EVP_MAC_CTX *, EVP_MAC_CTX_new, (EVP_MAC *m), (m), NULL)
