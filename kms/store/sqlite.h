@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The embedded backend: SQLite in WAL mode, synchronous FULL, secure_delete. The only file that names sqlite3. */
+/* The embedded backend: SQLite in WAL mode, synchronous FULL, secure_delete. Only sqlite*.c name it. */
 #pragma once
 
 #include "kms/store/store.h"
