@@ -63,6 +63,12 @@ static const char pragmas_first[] = "PRAGMA locking_mode = EXCLUSIVE;"
 static const char pragmas_last[] = "PRAGMA wal_autocheckpoint = 512;"
                                    "PRAGMA journal_size_limit = 4194304;";
 
+/*
+ * Changes nothing, but is written and flushed: the first flush of a WAL opens the folder, to make
+ * its name durable, and a disk that can't be written is found out now.
+ */
+static const char first_write[] = "PRAGMA user_version = 1";
+
 static void statement_done(sqlite3_stmt **st)
 {
 	(void)sqlite3_finalize(*st);
@@ -174,13 +180,14 @@ static kms_err set_up(struct sqlite_store *s, bool unfinished)
 	/* SQLite seeds its generator from a file when it is first asked. */
 	sqlite3_randomness(sizeof(first), &first);
 	sqlite_keep_wal(s->db, true);
-	TRY(harden(s->db));
 	/* SQLite takes a file that it may not write for a read-only one without a word. */
 	if (sqlite3_db_readonly(s->db, "main") != 0)
 		return KMS_E_STORE_IO;
+	TRY(harden(s->db));
 	TRY(settle_schema(s->db));
 	TRY(sqlite_run(s->db, pragmas_last));
 	TRY(prepare_all(s));
+	TRY(sqlite_run(s->db, first_write));
 	if (unfinished)
 		TRY(sqlite_clean(s->db));
 	sqlite_keep_wal(s->db, false);
