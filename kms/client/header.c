@@ -10,7 +10,9 @@
 static const uint8_t magic[4] = { 'K', 'M', 'S', 'F' };
 
 enum {
-	LENGTH_AT = 6 /* where the header's length stands */
+	FORMAT_AT = 4, /* where they stand in the header */
+	FLAGS_AT = 5,
+	LENGTH_AT = 6
 };
 
 void header_done(struct header *h)
@@ -24,12 +26,26 @@ static kms_err put_short(struct buf *out, struct bytes x)
 	return buf_put(out, x);
 }
 
+/* The alphabet of kms/keys: a name ends up where people read it. */
+static bool name_clean(struct bytes name)
+{
+	if (name.n == 0 || name.n > CONTEXT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		uint8_t c = name.p[i];
+
+		if (c < ' ' || c > '~' || c == '=' || c == ',')
+			return false;
+	}
+	return true;
+}
+
 static kms_err put_pair(struct buf *out, const struct kms_pair *pair, bool hide)
 {
 	struct bytes name = bytes_of(pair->name, strnlen(pair->name, CONTEXT_NAME_MAX + 1));
 	struct bytes value = bytes_of(pair->value.p, pair->value.n);
 
-	if (name.n == 0 || name.n > CONTEXT_NAME_MAX || value.n > CONTEXT_VALUE_MAX)
+	if (!name_clean(name) || value.n > CONTEXT_VALUE_MAX)
 		return KMS_E_BAD_CONTEXT;
 	TRY(put_short(out, name));
 	return buf_put_var(out, hide ? bytes_of(NULL, 0) : value);
@@ -88,14 +104,18 @@ kms_err header_encode(const struct kms_envelope_key *key, struct buf *out)
 	return KMS_OK;
 }
 
-kms_err header_length(const uint8_t start[static HEADER_START], size_t *out)
+kms_err header_length(struct bytes start, size_t *out)
 {
-	if (memcmp(start, magic, sizeof(magic)) != 0)
-		return KMS_E_BAD_REQUEST;
-	if (start[sizeof(magic)] != HEADER_FORMAT || (start[sizeof(magic) + 1] & ~HEADER_HIDDEN) != 0)
+	size_t known = start.n < sizeof(magic) ? start.n : sizeof(magic);
+
+	if (known > 0 && memcmp(start.p, magic, known) != 0)
+		return KMS_E_NOT_AN_ENVELOPE;
+	if (start.n < HEADER_START)
+		return KMS_E_CUT_OFF;
+	if (start.p[FORMAT_AT] != HEADER_FORMAT || (start.p[FLAGS_AT] & ~HEADER_HIDDEN) != 0)
 		return KMS_E_NEWER_FORMAT;
 
-	size_t n = load_u16(start + LENGTH_AT);
+	size_t n = load_u16(start.p + LENGTH_AT);
 	if (n < HEADER_START)
 		return KMS_E_INTEGRITY;
 	*out = n;
@@ -119,9 +139,7 @@ static kms_err read_pairs(struct reader *r, struct header *h)
 		struct bytes name = read_short(r);
 		struct bytes value = read_var(r);
 
-		if (name.n == 0 || name.n > CONTEXT_NAME_MAX || value.n > CONTEXT_VALUE_MAX)
-			return KMS_E_INTEGRITY;
-		if (memchr(name.p, '\0', name.n) != NULL)
+		if (!name_clean(name) || value.n > CONTEXT_VALUE_MAX)
 			return KMS_E_INTEGRITY;
 		if (h->info.values_hidden && value.n > 0)
 			return KMS_E_INTEGRITY;
@@ -155,12 +173,10 @@ static kms_err read_header(struct header *h)
 	struct reader r = reader_of(buf_bytes(&h->raw));
 	size_t length;
 
-	if (h->raw.n < HEADER_START)
-		return KMS_E_INTEGRITY;
-	TRY(header_length(h->raw.p, &length));
+	TRY(header_length(buf_bytes(&h->raw), &length));
 	if (length != h->raw.n)
 		return KMS_E_INTEGRITY;
-	h->info.values_hidden = (h->raw.p[LENGTH_AT - 1] & HEADER_HIDDEN) != 0;
+	h->info.values_hidden = (h->raw.p[FLAGS_AT] & HEADER_HIDDEN) != 0;
 	(void)read_bytes(&r, HEADER_START);
 
 	struct bytes key = read_short(&r);
