@@ -18,6 +18,7 @@
 
 enum {
 	READ_ROOM = 32768,     /* bytes asked for at once */
+	SENT_ROOM = 262144,    /* sent bytes that may lie before unsent ones */
 	SCRATCH_MAX = 4 << 20, /* a batch of 1,024 with 32 pairs each, and more */
 	US_PER_MS = 1000
 };
@@ -86,17 +87,39 @@ static bool is_wanted(const struct flight *f, const struct answer *a)
 	return a->kind == f->kind && (a->kind != ANSWER_ITEMS || a->u.items.n == f->items);
 }
 
+/* Whatever the peer did wrong, the caller's request was not bad: its outcome is unknown. */
+static kms_err misunderstood(struct kms *c, const char *why)
+{
+	(void)snprintf(c->detail, sizeof(c->detail), "%s", why);
+	return KMS_E_BAD_ANSWER;
+}
+
 /* An error with id 0 is about the connection as a whole: kmsd says it and closes. */
+static kms_err refused(struct kms *c, const struct answer_error *e)
+{
+	size_t n = e->detail.n < sizeof(c->detail) ? e->detail.n : sizeof(c->detail) - 1;
+
+	if (n > 0)
+		memcpy(c->detail, e->detail.p, n);
+	c->detail[n] = '\0';
+	return e->err;
+}
+
 static kms_err take_message(struct kms *c, struct bytes message)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
 
-	TRY(result_new(message, &r));
+	kms_err e = result_new(message, &r);
+	if (e == KMS_E_BAD_FRAME)
+		return misunderstood(c, "an answer is not well formed");
+	TRY(e);
 	if (r->answer.id == 0 && r->answer.kind == ANSWER_ERROR)
-		return r->answer.error.err;
+		return refused(c, &r->answer.error);
 	struct flight *f = flight_find(&c->flights, r->answer.id);
-	if (f == NULL || !is_wanted(f, &r->answer))
-		return KMS_E_BAD_FRAME;
+	if (f == NULL)
+		return misunderstood(c, "an answer to no request of ours");
+	if (!is_wanted(f, &r->answer))
+		return misunderstood(c, "an answer to another question");
 	flight_land(&c->flights, f, MOVE(r));
 	return KMS_OK;
 }
@@ -109,7 +132,9 @@ static kms_err take_frames(struct kms *c)
 
 	do {
 		struct bytes message;
-		TRY(frame_find(bytes_of(c->in.p + at, c->in.n - at), &message, &used, &need));
+		struct bytes rest = bytes_of(c->in.p + at, c->in.n - at);
+		if (frame_find(rest, &message, &used, &need) != KMS_OK)
+			return misunderstood(c, "no frame can have this length");
 		if (used > 0)
 			TRY(take_message(c, message));
 		at += used;
@@ -142,6 +167,17 @@ static kms_err receive(struct kms *c, bool *out_any)
 
 /* ---- Sending and waiting ------------------------------------------------------------------ */
 
+/* Where requests are submitted as fast as answers come, `out` may never be empty. */
+static void forget_sent(struct kms *c)
+{
+	bool worth = c->sent >= SENT_ROOM && c->sent >= c->out.n / 2;
+
+	if (c->sent < c->out.n && !worth)
+		return;
+	buf_drop(&c->out, c->sent);
+	c->sent = 0;
+}
+
 static kms_err send_some(struct kms *c)
 {
 	while (c->sent < c->out.n) {
@@ -150,13 +186,12 @@ static kms_err send_some(struct kms *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			return KMS_OK;
+			break;
 		if (n < 0)
 			return lost(c, errno);
 		c->sent += (size_t)n;
 	}
-	buf_clear(&c->out);
-	c->sent = 0;
+	forget_sent(c);
 	return KMS_OK;
 }
 
@@ -206,11 +241,12 @@ static kms_err step_inside(struct kms *c, uint64_t until)
 	if (sent != KMS_OK)
 		return drain(c, sent);
 	TRY(receive(c, &any));
-	if (any)
-		return KMS_OK;
 
+	/* Also after bytes came: a peer that drips them must not hold us for ever. */
 	uint64_t now = clock_mono_us();
 	TRY(check_deadlines(c, now));
+	if (any)
+		return KMS_OK;
 	uint64_t end = until < c->wake_us ? until : c->wake_us;
 	return end > now ? poll_until(c, now, end) : KMS_OK;
 }
@@ -254,8 +290,7 @@ kms_err conn_submit(struct kms *c, struct request *r, const struct want *want, u
 	r->id = f->id;
 	kms_err e = request_encode(r, &c->out);
 	if (e != KMS_OK) {
-		c->flights.under_way--;
-		flight_free(&c->flights, f);
+		flight_cancel(&c->flights, f);
 		return e;
 	}
 	f->kind = want->kind;

@@ -68,14 +68,28 @@ void kms_wipe(void *p, size_t n)
 	wipe(p, n);
 }
 
+/* Bytes at i that a terminal obeys: ASCII's, and U+0080 to U+009F (c2 80 to c2 9f in UTF-8). */
+static size_t control_at(struct bytes text, size_t i)
+{
+	uint8_t c = text.p[i];
+
+	if (c < 0x20 || c == 0x7f)
+		return 1;
+	bool wide = c == 0xc2 && i + 1 < text.n && text.p[i + 1] >= 0x80 && text.p[i + 1] < 0xa0;
+	return wide ? 2 : 0;
+}
+
 static void put_text(char *out, size_t size, struct bytes text)
 {
 	size_t n = text.n < size ? text.n : size - 1;
 
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = text.p[i];
-		out[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
-	}
+	/* A character of UTF-8 is not cut in two. */
+	while (n > 0 && n < text.n && (text.p[n] & 0xc0) == 0x80)
+		n--;
+	if (n > 0)
+		memcpy(out, text.p, n);
+	for (size_t i = 0; i < n; i++)
+		memset(out + i, '?', control_at(bytes_of(text.p, n), i));
 	out[n] = '\0';
 }
 

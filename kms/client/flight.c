@@ -39,6 +39,12 @@ struct flight *flight_new(struct flights *f)
 	return x;
 }
 
+void flight_cancel(struct flights *f, struct flight *x)
+{
+	f->under_way--;
+	flight_free(f, x);
+}
+
 struct flight *flight_find(struct flights *f, uint64_t id)
 {
 	struct flight *x = &f->all[id % INFLIGHT_MAX];

@@ -42,6 +42,8 @@ void flights_init(struct flights *f);
 void flights_done(struct flights *f);
 /* A place under way, zeroed but for id and state; NULL when all are taken. */
 struct flight *flight_new(struct flights *f);
+/* Takes a flight back that never left. */
+void flight_cancel(struct flights *f, struct flight *x);
 /* NULL if no flight under way has this id. */
 struct flight *flight_find(struct flights *f, uint64_t id);
 /* The answer is there; the flight takes the result. */

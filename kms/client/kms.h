@@ -367,9 +367,10 @@ KMS_API KMS_CHECKED enum kms_code kms_audit_read(
  * kms_submit_… puts a request into the connection's buffer and gives its id (never 0);
  * kms_flush() sends; kms_wait() gives the answers, in whatever order they come. Each id comes
  * back exactly once, also when the connection is lost or the deadline passes: then with
- * KMS_CODE_UNAVAILABLE, its outcome unknown, and nothing is sent again by itself. Up to 1,024
- * may be under way; then submitting is refused with KMS_CODE_LIMIT until one has been waited
- * for. Synchronous calls may be mixed in; a deadline that passes ends all that is under way.
+ * KMS_CODE_UNAVAILABLE, its outcome unknown, and nothing is sent again by itself. (Where kmsd
+ * closes a connection and says why, with that code.) Up to 1,024 may be under way; then submitting
+ * is refused with KMS_CODE_LIMIT until one has been waited for. Synchronous calls may be mixed
+ * in; a deadline that passes ends all that is under way.
  */
 KMS_API KMS_CHECKED enum kms_code kms_submit_status(struct kms *c, uint64_t *out_id);
 KMS_API KMS_CHECKED enum kms_code kms_submit_issue(struct kms *c, const char *key,
@@ -421,7 +422,10 @@ struct kms_source {
 
 /* A sink that writes to a descriptor; `fd` must outlive the writer that uses it. */
 KMS_API struct kms_sink kms_sink_fd(const int *fd);
-/* A source over a descriptor that can seek, or a pipe that is read in one go. Same rule. */
+/*
+ * A source over an open descriptor: a file from its first byte on, or a pipe that is read in one
+ * go and refuses to go back. Same rule.
+ */
 KMS_API struct kms_source kms_source_fd(const int *fd);
 
 /* What stands in an envelope's header. */
@@ -465,10 +469,17 @@ KMS_API const struct kms_envelope_info *kms_envelope_info(const struct kms_envel
 /* Takes the clear data key (32 bytes; a copy is not kept). KMS_CODE_INTEGRITY: not this file's. */
 KMS_API KMS_CHECKED enum kms_code kms_envelope_unlock(
     struct kms_envelope *e, struct kms_bytes plaintext, struct kms_error *err);
-/* Unwraps the data key at kmsd, then as above. context: only where values are hidden, else NULL. */
+/*
+ * Unwraps the data key at kmsd, then as above; kms_last_error(c) says more. context NULL: the one
+ * in the header. It must be given where values are hidden; elsewhere it may be, and a file of
+ * another context is then KMS_CODE_INTEGRITY.
+ */
 KMS_API KMS_CHECKED enum kms_code kms_envelope_unwrap(
     struct kms_envelope *e, struct kms *c, const struct kms_context *context);
-/* The next bytes in order; *out_n 0 is the end, and then the file is whole. */
+/*
+ * The next bytes in order, fewer than n only before the end; *out_n 0 is the end, and then the
+ * file is whole. On failure none of p counts, and nothing was skipped.
+ */
 KMS_API KMS_CHECKED enum kms_code kms_envelope_read(
     struct kms_envelope *e, void *p, size_t n, size_t *out_n, struct kms_error *err);
 /* Clear bytes from an offset; *out_n 0: the offset is at or past the end. Does not move the above. */
@@ -484,8 +495,8 @@ KMS_API void kms_envelope_free(struct kms_envelope **e);
 KMS_API KMS_CHECKED enum kms_code kms_encrypt_fd(struct kms *c, const char *key,
     const struct kms_context *context, bool hide_values, int in_fd, int out_fd);
 /*
- * The other way. context: only where values are hidden, else NULL. On failure what has been
- * written so far is authentic but not whole.
+ * The other way, from where in_fd stands. context as for kms_envelope_unwrap(). On failure what
+ * has been written so far is authentic but not whole.
  */
 KMS_API KMS_CHECKED enum kms_code kms_decrypt_fd(
     struct kms *c, const struct kms_context *context, int in_fd, int out_fd);

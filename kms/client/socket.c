@@ -17,10 +17,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "kms/base/clock.h"
+
 static const char usual_path[] = "/run/kms/kms.sock";
 
 enum {
-	GROUP_BUF = 4096 /* for one entry of the group database */
+	GROUP_BUF = 4096, /* for one entry of the group database */
+	US_PER_MS = 1000,
+	US_PER_S = 1000000
 };
 
 const char *socket_choose(const char *option)
@@ -81,15 +85,33 @@ static kms_err explain(int error, const char *path, char detail[static SOCKET_DE
 	return error == EAGAIN ? KMS_E_TIMED_OUT : KMS_E_UNAVAILABLE;
 }
 
+/* The limit of the next connect(); 0 would mean none. False once the deadline has passed. */
+static bool limit_connect(int fd, uint64_t until)
+{
+	uint64_t now = clock_mono_us();
+
+	if (now >= until) {
+		errno = EAGAIN;
+		return false;
+	}
+	struct timeval limit = { .tv_sec = (time_t)((until - now) / US_PER_S),
+		.tv_usec = (suseconds_t)((until - now) % US_PER_S) };
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0;
+}
+
 /* A full backlog would make connect() wait for ever; it keeps to the limit for sending. */
 static bool connect_within(int fd, const struct sockaddr_un *to, uint32_t deadline_ms)
 {
-	struct timeval limit = { .tv_sec = deadline_ms / 1000,
-		.tv_usec = (suseconds_t)(deadline_ms % 1000) * 1000 };
+	uint64_t until = clock_mono_us() + (uint64_t)deadline_ms * US_PER_MS;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0)
-		return false;
-	return connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0;
+	/* On a Unix socket an interrupted connect() has done nothing and is begun again. */
+	while (limit_connect(fd, until)) {
+		if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0)
+			return true;
+		if (errno != EINTR)
+			return false;
+	}
+	return false;
 }
 
 kms_err socket_open(

@@ -18,10 +18,10 @@ enum {
 struct kms_writer {
 	struct kms_sink to;
 	struct chunk *chunk;
-	uint64_t next;      /* number of the next chunk */
-	struct buf sealed;  /* chunks that have not left yet */
+	uint64_t next;     /* number of the next chunk */
+	struct buf sealed; /* chunks that have not left yet */
 	size_t plain_n;
-	bool over;          /* finished, or broken by an error */
+	bool over; /* finished, or broken by an error */
 	uint8_t plain[CHUNK_PLAIN];
 };
 
@@ -140,8 +140,7 @@ enum kms_code kms_writer_open(const struct kms_envelope_key *key, const struct k
 	return done(NULL, err, e, error);
 }
 
-enum kms_code kms_writer_write(
-    struct kms_writer *w, const void *p, size_t n, struct kms_error *err)
+enum kms_code kms_writer_write(struct kms_writer *w, const void *p, size_t n, struct kms_error *err)
 {
 	int error = 0;
 
