@@ -22,6 +22,38 @@ foreach(file ${unit})
 	set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
 
+# kms.h from C++, with the compiler that belongs to the C one.
+if(NOT CMAKE_CXX_COMPILER)
+	string(REGEX REPLACE "clang(-[0-9]+)?$" "clang++\\1" cxx ${CMAKE_C_COMPILER})
+	if(NOT cxx STREQUAL CMAKE_C_COMPILER AND EXISTS ${cxx})
+		set(CMAKE_CXX_COMPILER ${cxx})
+	endif()
+endif()
+enable_language(CXX)
+add_executable(kms_cpp_test tests/unit/kms_cpp_test.cpp)
+set_target_properties(kms_cpp_test PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON
+	CXX_EXTENSIONS OFF RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+target_include_directories(kms_cpp_test PRIVATE kms/client)
+target_compile_options(kms_cpp_test PRIVATE -Wall -Wextra -Wpedantic -Werror)
+target_link_libraries(kms_cpp_test PRIVATE kms)
+add_test(NAME kms_cpp_test COMMAND kms_cpp_test)
+
+# The examples of the documents, as their readers build them: one header, one library.
+file(GLOB examples CONFIGURE_DEPENDS docs/examples/*.c)
+foreach(file ${examples})
+	get_filename_component(name ${file} NAME_WE)
+	add_executable(example_${name} ${file})
+	set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name}
+		RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+	target_include_directories(example_${name} PRIVATE kms/client)
+	target_compile_options(example_${name} PRIVATE -Wall -Wextra -Wpedantic)
+	target_link_libraries(example_${name} PRIVATE kms)
+	list(APPEND example_targets example_${name})
+endforeach()
+if(example_targets AND TARGET files_test)
+	add_dependencies(files_test ${example_targets})
+endif()
+
 file(GLOB benches CONFIGURE_DEPENDS tests/bench/*.c)
 foreach(file ${benches})
 	kms_test_program(${file})

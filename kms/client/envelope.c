@@ -194,18 +194,26 @@ static kms_err tell_chunk(struct kms_envelope *e, kms_err why, uint64_t i, size_
 	return why;
 }
 
-/* Opens chunk i into `out`, which has room for a whole one. KMS_E_CUT_OFF if it is not there. */
-static kms_err open_chunk(struct kms_envelope *e, uint64_t i, uint8_t *out, size_t *out_n)
+/* Chunk i into `sealed`. KMS_E_CUT_OFF if it is not there. */
+static kms_err fetch_chunk(struct kms_envelope *e, uint64_t i, size_t *out_n)
 {
 	size_t n;
 
 	TRY(fetch(e, chunk_at(e, i), e->sealed, CHUNK_SEALED, &n));
 	if (n < CHUNK_TAG)
 		return KMS_E_CUT_OFF;
+	*out_n = n;
+	return KMS_OK;
+}
+
+/* What was fetched, into `out`, which has room for a whole chunk. */
+static kms_err open_fetched(
+    struct kms_envelope *e, uint64_t i, size_t n, uint8_t *out, size_t *out_n)
+{
 	kms_err why = chunk_open(e->chunk, i, bytes_of(e->sealed, n), out);
+
 	if (why != KMS_OK)
 		return tell_chunk(e, why, i, n);
-
 	/* Only the last chunk is shorter, and it always is. */
 	if (n < CHUNK_SEALED)
 		e->size = i * CHUNK_PLAIN + n - CHUNK_TAG;
@@ -213,16 +221,25 @@ static kms_err open_chunk(struct kms_envelope *e, uint64_t i, uint8_t *out, size
 	return KMS_OK;
 }
 
+static kms_err open_chunk(struct kms_envelope *e, uint64_t i, uint8_t *out, size_t *out_n)
+{
+	size_t n;
+
+	TRY(fetch_chunk(e, i, &n));
+	return open_fetched(e, i, n, out, out_n);
+}
+
+/* A fetch that fails leaves what is held: a stream may go on from there. */
 static kms_err hold_chunk(struct kms_envelope *e, uint64_t i)
 {
 	size_t n;
 
 	if (e->held == i)
 		return KMS_OK;
+	TRY(fetch_chunk(e, i, &n));
 	e->held = UNKNOWN;
-	TRY(open_chunk(e, i, e->plain, &n));
+	TRY(open_fetched(e, i, n, e->plain, &e->held_n));
 	e->held = i;
-	e->held_n = n;
 	return KMS_OK;
 }
 

@@ -146,7 +146,8 @@ enum kms_code kms_writer_write(struct kms_writer *w, const void *p, size_t n, st
 
 	if (w->over)
 		return error_set(err, KMS_E_BAD_REQUEST, "the envelope is finished or broken");
-	return done(w, err, write_bytes(w, bytes_of(p, n), &error), error);
+	kms_err e = write_bytes(w, bytes_of(p, n), &error);
+	return done(w, err, e, error);
 }
 
 enum kms_code kms_writer_finish(struct kms_writer *w, struct kms_error *err)
@@ -156,5 +157,6 @@ enum kms_code kms_writer_finish(struct kms_writer *w, struct kms_error *err)
 	if (w->over)
 		return error_set(err, KMS_E_BAD_REQUEST, "the envelope is finished or broken");
 	w->over = true;
-	return done(w, err, write_end(w, &error), error);
+	kms_err e = write_end(w, &error);
+	return done(w, err, e, error);
 }

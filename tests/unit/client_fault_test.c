@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libkms when things go wrong: connections lost at any point, silence, peers that send rubbish,
+ * full buffers on both sides, signals. Every id comes back once.
+ */
+#include "kms/client/kms.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/time.h>
+
+#include <cmocka.h>
+
+#include "kms/client/conn.h"
+#include "tests/unit/fake_kmsd.h"
+
+enum {
+	DEADLINE = 20000, /* never reached unless something hangs */
+	SHORT = 60        /* where the test waits for it */
+};
+
+#define TEXT(s)                                                                                    \
+	{                                                                                          \
+		.p = (const uint8_t *)(s), .n = sizeof(s) - 1                                      \
+	}
+
+/* What a test tells the fake to do. */
+struct script {
+	unsigned drops; /* end the connection on so many requests */
+	uint8_t keys[4][IDEMPOTENCY_LEN];
+	uint64_t ids[8];
+	size_t n;         /* of keys and ids seen */
+	size_t hold;      /* answer when so many requests are there, the last first */
+	size_t answered;  /* and then only so many */
+	const char *what; /* name of the rubbish */
+};
+
+static bool serve_dropping(struct fake *f, const struct request *r)
+{
+	struct script *s = f->user;
+
+	CHECK(s->n < ARRAY_LEN(s->keys));
+	if (r->idempotency_key.n == IDEMPOTENCY_LEN)
+		memcpy(s->keys[s->n], r->idempotency_key.p, IDEMPOTENCY_LEN);
+	s->ids[s->n++] = r->id;
+	if (s->drops > 0) {
+		s->drops--;
+		return false;
+	}
+	if (r->op == OP_KEY_ROTATE)
+		fake_answer(f, &(struct answer){ .id = r->id, .kind = ANSWER_KEY });
+	else
+		fake_done(f, r->id);
+	return true;
+}
+
+/* ---- Lost connections --------------------------------------------------------------------- */
+
+static void a_change_is_sent_again_with_the_same_key(void **state)
+{
+	const struct kms_key_ref ref = { .key = "rec" };
+	struct script s = { .drops = 1 };
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, serve_dropping, &s);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	assert_int_equal(kms_key_change(c, KMS_KEY_ROTATE, &ref, NULL), KMS_CODE_OK);
+	assert_int_equal(s.n, 2);
+	assert_int_equal(f.connections, 2);
+	assert_memory_equal(s.keys[0], s.keys[1], IDEMPOTENCY_LEN);
+	assert_int_not_equal(s.ids[0], s.ids[1]);
+
+	/* The next change has a key of its own. */
+	assert_int_equal(kms_key_change(c, KMS_KEY_ROTATE, &ref, NULL), KMS_CODE_OK);
+	assert_memory_not_equal(s.keys[1], s.keys[2], IDEMPOTENCY_LEN);
+	fake_stop(&f);
+}
+
+static void a_call_that_is_lost_twice_fails(void **state)
+{
+	struct script s = { .drops = 2 };
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, serve_dropping, &s);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
+	assert_string_equal(kms_last_error(c)->name, "connection_lost");
+	assert_string_equal(kms_last_error(c)->code, "unavailable");
+	assert_int_equal(s.n, 2);
+	/* And the connection is good for more. */
+	assert_int_equal(kms_seal(c), KMS_CODE_OK);
+	fake_stop(&f);
+}
+
+static bool serve_and_leave(struct fake *f, const struct request *r)
+{
+	fake_done(f, r->id);
+	return false;
+}
+
+static void a_restart_while_idle_costs_no_request(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, serve_and_leave, NULL);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	for (unsigned i = 1; i <= 3; i++) {
+		assert_int_equal(kms_seal(c), KMS_CODE_OK);
+		/* Wait until it has gone, so that nothing of this is left to chance. */
+		struct pollfd p = { .fd = kms_fd(c), .events = POLLIN };
+		assert_int_equal(poll(&p, 1, -1), 1);
+		assert_int_equal(f.requests, i);
+	}
+	fake_stop(&f);
+}
+
+static bool serve_last_first(struct fake *f, const struct request *r)
+{
+	struct script *s = f->user;
+
+	s->ids[s->n++] = r->id;
+	if (s->n < s->hold)
+		return true;
+	for (size_t i = 0; i < s->answered; i++)
+		fake_done(f, s->ids[s->n - 1 - i]);
+	s->n = 0;
+	return s->answered == s->hold;
+}
+
+/* kms_submit_… for an operation whose answer the fake makes with ease. */
+static uint64_t submit_seal(struct kms *c)
+{
+	struct request r = { .op = OP_SEAL };
+	const struct want want = { .kind = ANSWER_DONE };
+	uint64_t id;
+
+	assert_int_equal(conn_submit(c, &r, &want, &id), KMS_OK);
+	return id;
+}
+
+static void answers_come_in_any_order(void **state)
+{
+	struct script s = { .hold = 5, .answered = 5 };
+	struct fake f;
+	uint64_t ids[5];
+	uint64_t got;
+
+	(void)state;
+	fake_start(&f, serve_last_first, &s);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	for (size_t i = 0; i < 5; i++)
+		ids[i] = submit_seal(c);
+	assert_int_equal(kms_in_flight(c), 5);
+	for (size_t i = 0; i < 5; i++) {
+		AUTO(kms_result_free) struct kms_result *r = NULL;
+		assert_int_equal(kms_wait(c, -1, &got, &r), KMS_CODE_OK);
+		assert_int_equal(got, ids[4 - i]);
+		assert_non_null(r);
+	}
+	assert_int_equal(kms_in_flight(c), 0);
+	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_OK);
+	assert_int_equal(got, 0);
+	fake_stop(&f);
+}
+
+static void every_id_of_a_lost_connection_comes_back_once(void **state)
+{
+	struct script s = { .hold = 5, .answered = 2 };
+	struct fake f;
+	uint64_t ids[5];
+	unsigned seen[5] = { 0 };
+	unsigned codes[2] = { 0 };
+	uint64_t got;
+
+	(void)state;
+	fake_start(&f, serve_last_first, &s);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	for (size_t i = 0; i < 5; i++)
+		ids[i] = submit_seal(c);
+	for (size_t i = 0; i < 5; i++) {
+		AUTO(kms_result_free) struct kms_result *r = NULL;
+		enum kms_code code = kms_wait(c, -1, &got, &r);
+		assert_true(code == KMS_CODE_OK || code == KMS_CODE_UNAVAILABLE);
+		codes[code != KMS_CODE_OK]++;
+		for (size_t k = 0; k < 5; k++)
+			seen[k] += ids[k] == got;
+	}
+	for (size_t k = 0; k < 5; k++)
+		assert_int_equal(seen[k], 1);
+	assert_int_equal(codes[0], 2);
+	assert_int_equal(codes[1], 3);
+	assert_int_equal(kms_wait(c, 0, &got, NULL), KMS_CODE_OK);
+	assert_int_equal(got, 0);
+	assert_int_equal(f.requests, 5);
+	assert_int_equal(kms_fd(c), -1);
+	fake_stop(&f);
+}
+
+static void a_synchronous_call_leaves_the_others_alone(void **state)
+{
+	struct script s = { .hold = 3, .answered = 3 };
+	struct fake f;
+	uint64_t got;
+
+	(void)state;
+	fake_start(&f, serve_last_first, &s);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	uint64_t first = submit_seal(c);
+	uint64_t second = submit_seal(c);
+	assert_int_equal(kms_seal(c), KMS_CODE_OK);
+	assert_int_equal(kms_in_flight(c), 2);
+	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_OK);
+	assert_int_equal(got, second);
+	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_OK);
+	assert_int_equal(got, first);
+	fake_stop(&f);
+}
+
+static void at_most_1024_are_under_way(void **state)
+{
+	struct script s = { .hold = SIZE_MAX };
+	struct fake f;
+	uint64_t id;
+
+	(void)state;
+	fake_listen(&f, 4);
+	f.user = &s;
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	for (size_t i = 0; i < INFLIGHT_MAX; i++)
+		assert_int_equal(kms_submit_status(c, &id), KMS_CODE_OK);
+	assert_int_equal(kms_submit_status(c, &id), KMS_CODE_LIMIT);
+	assert_string_equal(kms_last_error(c)->name, "too_many");
+	assert_int_equal(kms_seal(c), KMS_CODE_LIMIT);
+	assert_int_equal(kms_wait(c, 0, &id, NULL), KMS_CODE_OK);
+	assert_int_equal(id, 0);
+	assert_int_equal(kms_in_flight(c), INFLIGHT_MAX);
+	fake_stop(&f);
+}
+
+/* ---- Silence ------------------------------------------------------------------------------ */
+
+static bool serve_nothing(struct fake *f, const struct request *r)
+{
+	(void)f;
+	(void)r;
+	return true;
+}
+
+static void silence_ends_at_the_deadline(void **state)
+{
+	struct fake f;
+	uint64_t ids[2];
+	uint64_t got;
+
+	(void)state;
+	fake_start(&f, serve_nothing, NULL);
+	AUTO(kms_close) struct kms *c = fake_client(&f, SHORT);
+	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
+	assert_string_equal(kms_last_error(c)->name, "timed_out");
+	assert_int_equal(f.requests, 1);
+
+	ids[0] = submit_seal(c);
+	ids[1] = submit_seal(c);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_UNAVAILABLE);
+		assert_int_equal(got, ids[i]);
+	}
+	fake_stop(&f);
+}
+
+/* One byte each millisecond, for as long as somebody listens. */
+static bool serve_dripping(struct fake *f, const struct request *r)
+{
+	const uint8_t head[FRAME_HEAD] = { 0, 0, 1, 0 };
+	struct pollfd p = { .fd = f->fd };
+	ssize_t n = send(f->fd, head, sizeof(head), MSG_NOSIGNAL);
+
+	(void)r;
+	while (n > 0 && poll(&p, 1, 1) == 0)
+		n = send(f->fd, "x", 1, MSG_NOSIGNAL);
+	return false;
+}
+
+static void a_dripping_peer_does_not_hold_us(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, serve_dripping, NULL);
+	AUTO(kms_close) struct kms *c = fake_client(&f, SHORT);
+	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
+	assert_string_equal(kms_last_error(c)->name, "timed_out");
+	kms_close(&c);
+	fake_stop(&f);
+}
+
+/* ---- Rubbish ------------------------------------------------------------------------------ */
+
+static void put_answer(struct buf *out, const struct answer *a)
+{
+	CHECK(answer_encode(a, NULL, out) == KMS_OK);
+}
+
+static void put_raw(struct buf *out, const char *bytes, size_t n)
+{
+	CHECK(buf_put(out, bytes_of(bytes, n)) == KMS_OK);
+}
+
+static bool serve_rubbish(struct fake *f, const struct request *r)
+{
+	const struct script *s = f->user;
+	const struct item_result item = { .version = 1 };
+	AUTO(buf_done) struct buf b = { .p = NULL };
+	struct answer a = { .id = r->id, .kind = ANSWER_DONE };
+
+	if (strcmp(s->what, "length 0") == 0)
+		put_raw(&b, "\0\0\0\0", 4);
+	else if (strcmp(s->what, "length 1 MiB + 1") == 0)
+		put_raw(&b, "\1\0\x10\0", 4);
+	else if (strcmp(s->what, "length 2^32 - 1") == 0)
+		put_raw(&b, "\xff\xff\xff\xff", 4);
+	else if (strcmp(s->what, "noise") == 0)
+		put_raw(&b, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
+	else if (strcmp(s->what, "broken message") == 0)
+		put_raw(&b, "\3\0\0\0\xff\xff\xff", 7);
+	else if (strcmp(s->what, "empty answer") == 0)
+		put_raw(&b, "\2\0\0\0\x08\1", 6);
+	else if (strcmp(s->what, "another id") == 0)
+		a.id ^= UINT64_C(1) << 40;
+	else if (strcmp(s->what, "no id") == 0)
+		a.id = 0;
+	else if (strcmp(s->what, "twice") == 0)
+		put_answer(&b, &(struct answer){ .id = r->id + 1024, .kind = ANSWER_DONE });
+	else if (strcmp(s->what, "another kind") == 0)
+		a = (struct answer){ .id = r->id, .kind = ANSWER_METRICS };
+	else
+		a = (struct answer){ .id = r->id, .kind = ANSWER_ITEMS, .u.items = { &item, 1 } };
+	if (b.n == 0)
+		put_answer(&b, &a);
+	fake_send(f, buf_bytes(&b));
+	return true;
+}
+
+static void rubbish_is_a_clean_error(void **state)
+{
+	static const char *const kinds[] = { "length 0", "length 1 MiB + 1", "length 2^32 - 1",
+		"noise", "broken message", "empty answer", "another id", "no id", "twice",
+		"another kind", "another number of items" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct script s = { .what = kinds[i] };
+		struct fake f;
+		fake_start(&f, serve_rubbish, &s);
+		AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+		struct kms_result *r = NULL;
+
+		assert_int_equal(kms_issue(c, "rec", NULL, 2, false, &r), KMS_CODE_UNAVAILABLE);
+		assert_string_equal(kms_last_error(c)->name, "bad_answer");
+		assert_true(kms_last_error(c)->detail[0] != '\0');
+		assert_null(r);
+		/* Asking again would not help, and the connection is gone. */
+		assert_int_equal(f.requests, 1);
+		assert_int_equal(kms_fd(c), -1);
+		fake_stop(&f);
+	}
+}
+
+static bool serve_farewell(struct fake *f, const struct request *r)
+{
+	(void)r;
+	fake_answer(f, &(struct answer){ .error = { .err = KMS_E_TOO_MANY,
+	                                     .detail = TEXT("256 \x1b[1m\xc2\x9b!") } });
+	return false;
+}
+
+static void what_kmsd_says_as_it_closes_is_passed_on(void **state)
+{
+	struct fake f;
+	uint64_t got;
+
+	(void)state;
+	fake_start(&f, serve_farewell, NULL);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	assert_int_equal(kms_seal(c), KMS_CODE_LIMIT);
+	assert_string_equal(kms_last_error(c)->name, "too_many");
+	/* Whatever would move a terminal's cursor is taken out. */
+	assert_string_equal(kms_last_error(c)->detail, "256 ?[1m?"
+	                                               "?!");
+	uint64_t id = submit_seal(c);
+	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_LIMIT);
+	assert_int_equal(got, id);
+	fake_stop(&f);
+}
+
+static bool serve_in_crumbs(struct fake *f, const struct request *r)
+{
+	AUTO(buf_done) struct buf b = { .p = NULL };
+
+	put_answer(&b, &(struct answer){ .id = r->id, .kind = ANSWER_DONE });
+	for (size_t i = 0; i < b.n; i++)
+		fake_send(f, bytes_of(b.p + i, 1));
+	return true;
+}
+
+static void frames_may_come_in_parts(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	fake_start(&f, serve_in_crumbs, NULL);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	for (size_t i = 0; i < 100; i++)
+		assert_int_equal(kms_seal(c), KMS_CODE_OK);
+	fake_stop(&f);
+}
+
+/* ---- Full buffers, signals ---------------------------------------------------------------- */
+
+/* Reads no further before the whole answer has left: both sides' buffers fill up. */
+static bool serve_echo(struct fake *f, const struct request *r)
+{
+	const struct item_result item = { .wrapped = r->items[0].data };
+
+	fake_answer(
+	    f, &(struct answer){ .id = r->id, .kind = ANSWER_ITEMS, .u.items = { &item, 1 } });
+	return true;
+}
+
+static void on_alarm(int signal_number)
+{
+	(void)signal_number;
+}
+
+static void neither_side_blocks_the_other(void **state)
+{
+	enum {
+		PIECE = 60000,
+		ROUNDS = 600,
+		WINDOW = 200
+	};
+	const struct sigaction act = { .sa_handler = on_alarm };
+	const struct itimerval often = { { 0, 500 }, { 0, 500 } };
+	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+	struct kms_task task = { .data = { NULL, 0 } };
+	uint8_t *data = calloc(1, PIECE);
+	struct fake f;
+	uint64_t id;
+	size_t back = 0;
+
+	(void)state;
+	fake_start(&f, serve_echo, NULL);
+	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
+	task.data = kms_bytes_of(data, PIECE);
+	/* No SA_RESTART: every call that can be interrupted is. */
+	assert_int_equal(sigaction(SIGALRM, &act, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (size_t i = 0; i < ROUNDS + WINDOW; i++) {
+		if (i < ROUNDS)
+			assert_int_equal(kms_submit_batch(c, KMS_WRAP, "rec", &task, 1, &id), 0);
+		if (i < WINDOW)
+			continue;
+		AUTO(kms_result_free) struct kms_result *r = NULL;
+		size_t n;
+		assert_int_equal(kms_wait(c, -1, &id, &r), KMS_CODE_OK);
+		assert_int_equal(kms_result_items(r, &n)->wrapped.n, PIECE);
+		back++;
+	}
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(back, ROUNDS);
+	/* What has been sent was forgotten on the way. */
+	assert_true(c->out.cap <= (size_t)4 * WINDOW * PIECE);
+	free(data);
+	fake_stop(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_change_is_sent_again_with_the_same_key),
+		cmocka_unit_test(a_call_that_is_lost_twice_fails),
+		cmocka_unit_test(a_restart_while_idle_costs_no_request),
+		cmocka_unit_test(answers_come_in_any_order),
+		cmocka_unit_test(every_id_of_a_lost_connection_comes_back_once),
+		cmocka_unit_test(a_synchronous_call_leaves_the_others_alone),
+		cmocka_unit_test(at_most_1024_are_under_way),
+		cmocka_unit_test(silence_ends_at_the_deadline),
+		cmocka_unit_test(a_dripping_peer_does_not_hold_us),
+		cmocka_unit_test(rubbish_is_a_clean_error),
+		cmocka_unit_test(what_kmsd_says_as_it_closes_is_passed_on),
+		cmocka_unit_test(frames_may_come_in_parts),
+		cmocka_unit_test(neither_side_blocks_the_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

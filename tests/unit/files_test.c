@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole files with a toy keeper behind them: there and back through files and pipes, contexts
+ * that are shown, hidden or wrong, rewrapping in place, another file's key, and descriptors that
+ * fail. And the examples of docs/examples, run as their readers would.
+ */
+#include "kms/client/kms.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/fake_kmsd.h"
+
+enum {
+	DEADLINE = 20000,
+	SIZE = 300001
+};
+
+static const struct kms_pair pairs[] = { { "call", { (const uint8_t *)"42", 2 } },
+	{ "agent", { (const uint8_t *)"seven", 5 } } };
+static const struct kms_context context = { pairs, 2 };
+static const struct kms_pair other_pairs[] = { { "call", { (const uint8_t *)"43", 2 } },
+	{ "agent", { (const uint8_t *)"seven", 5 } } };
+static const struct kms_context other_context = { other_pairs, 2 };
+
+/* A toy keeper, a connection to it, and three files. */
+struct desk {
+	struct fake fake;
+	struct toy toy;
+	struct kms *c;
+	int clear, locked, back;
+};
+
+static int memory_fd(void)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	CHECK(fd >= 0);
+	return fd;
+}
+
+static int start(void **state)
+{
+	struct desk *d = calloc(1, sizeof(*d));
+	uint8_t block[1000];
+
+	CHECK(d != NULL);
+	d->toy = (struct toy){ .version = 1, .next_key = 1 };
+	fake_start(&d->fake, toy_serve, &d->toy);
+	d->c = fake_client(&d->fake, DEADLINE);
+	d->clear = memory_fd();
+	d->locked = memory_fd();
+	d->back = memory_fd();
+	for (size_t at = 0; at < SIZE; at += sizeof(block)) {
+		size_t n = SIZE - at < sizeof(block) ? SIZE - at : sizeof(block);
+		memset(block, (int)(at / sizeof(block)), sizeof(block));
+		CHECK(write(d->clear, block, n) == (ssize_t)n);
+	}
+	CHECK(lseek(d->clear, 0, SEEK_SET) == 0);
+	*state = d;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	struct desk *d = *state;
+
+	kms_close(&d->c);
+	fake_stop(&d->fake);
+	CHECK(close(d->clear) == 0 && close(d->locked) == 0 && close(d->back) == 0);
+	free(d);
+	return 0;
+}
+
+static struct bytes map(int fd)
+{
+	off_t n = lseek(fd, 0, SEEK_END);
+	void *p = mmap(NULL, (size_t)n + 1, PROT_READ, MAP_SHARED, fd, 0);
+
+	CHECK(n >= 0 && p != MAP_FAILED);
+	return bytes_of(p, (size_t)n);
+}
+
+static void unmap(struct bytes b)
+{
+	CHECK(munmap((void *)(uintptr_t)b.p, b.n + 1) == 0);
+}
+
+static void assert_same(int a, int b)
+{
+	struct bytes x = map(a), y = map(b);
+
+	assert_int_equal(x.n, y.n);
+	assert_memory_equal(x.p, y.p, x.n);
+	unmap(x);
+	unmap(y);
+}
+
+static void rewind_fd(int fd)
+{
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+}
+
+static void encrypt(struct desk *d, bool hide)
+{
+	rewind_fd(d->clear);
+	assert_int_equal(ftruncate(d->locked, 0), 0);
+	rewind_fd(d->locked);
+	assert_int_equal(
+	    kms_encrypt_fd(d->c, "rec", &context, hide, d->clear, d->locked), KMS_CODE_OK);
+	rewind_fd(d->locked);
+}
+
+static enum kms_code decrypt(struct desk *d, const struct kms_context *with)
+{
+	rewind_fd(d->locked);
+	assert_int_equal(ftruncate(d->back, 0), 0);
+	rewind_fd(d->back);
+	return kms_decrypt_fd(d->c, with, d->locked, d->back);
+}
+
+static void a_file_comes_back(void **state)
+{
+	struct desk *d = *state;
+
+	encrypt(d, false);
+	assert_int_equal(decrypt(d, NULL), KMS_CODE_OK);
+	assert_same(d->clear, d->back);
+	/* The caller may say what the file must be of. */
+	assert_int_equal(decrypt(d, &context), KMS_CODE_OK);
+	assert_int_equal(decrypt(d, &other_context), KMS_CODE_INTEGRITY);
+	assert_int_equal(lseek(d->back, 0, SEEK_END), 0);
+}
+
+static void hidden_values_must_be_given(void **state)
+{
+	struct desk *d = *state;
+
+	encrypt(d, true);
+	struct bytes file = map(d->locked);
+	assert_null(memmem(file.p, file.n, "seven", 5));
+	unmap(file);
+	assert_int_equal(decrypt(d, NULL), KMS_CODE_BAD_REQUEST);
+	assert_non_null(strstr(kms_last_error(d->c)->detail, "hides"));
+	assert_int_equal(decrypt(d, &other_context), KMS_CODE_INTEGRITY);
+	assert_int_equal(decrypt(d, &context), KMS_CODE_OK);
+	assert_same(d->clear, d->back);
+}
+
+struct pump {
+	int from, to;
+	pthread_t thread;
+};
+
+static void *pump_run(void *arg)
+{
+	struct pump *p = arg;
+	uint8_t b[999];
+	ssize_t n;
+
+	while ((n = read(p->from, b, sizeof(b))) > 0)
+		CHECK(write(p->to, b, (size_t)n) == n);
+	CHECK(close(p->to) == 0);
+	return NULL;
+}
+
+/* A pipe that a thread fills from `from`; its other end does not block. */
+static int pump_start(struct pump *p, int from)
+{
+	int ends[2];
+
+	CHECK(pipe2(ends, O_CLOEXEC) == 0);
+	CHECK(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	*p = (struct pump){ .from = from, .to = ends[1] };
+	CHECK(pthread_create(&p->thread, NULL, pump_run, p) == 0);
+	return ends[0];
+}
+
+static void pump_stop(struct pump *p, int end)
+{
+	CHECK(pthread_join(p->thread, NULL) == 0 && close(end) == 0);
+}
+
+static void pipes_will_do(void **state)
+{
+	struct desk *d = *state;
+	struct pump pump;
+
+	int end = pump_start(&pump, d->clear);
+	assert_int_equal(kms_encrypt_fd(d->c, "rec", &context, false, end, d->locked), KMS_CODE_OK);
+	pump_stop(&pump, end);
+	rewind_fd(d->locked);
+	end = pump_start(&pump, d->locked);
+	assert_int_equal(kms_decrypt_fd(d->c, NULL, end, d->back), KMS_CODE_OK);
+	pump_stop(&pump, end);
+	assert_same(d->clear, d->back);
+}
+
+static void a_pipe_reads_forward_only(void **state)
+{
+	struct desk *d = *state;
+	struct pump pump;
+	uint8_t p[100];
+	struct kms_error err;
+	size_t n;
+
+	encrypt(d, false);
+	int end = pump_start(&pump, d->locked);
+	const struct kms_source from = kms_source_fd(&end);
+	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
+	assert_int_equal(kms_envelope_open(&from, &e, &err), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_unwrap(e, d->c, NULL), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read(e, p, sizeof(p), &n, &err), KMS_CODE_OK);
+	assert_int_equal(n, sizeof(p));
+	/* Inside of the chunk that is held there is no need to go back. */
+	assert_int_equal(kms_envelope_read_at(e, 5, p, sizeof(p), &n, &err), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read_at(e, 200000, p, 1, &n, &err), KMS_CODE_INTERNAL);
+	assert_string_equal(err.detail, strerrordesc_np(ESPIPE));
+	while (n > 0)
+		assert_int_equal(kms_envelope_read(e, p, sizeof(p), &n, &err), KMS_CODE_OK);
+	pump_stop(&pump, end);
+	assert_int_equal(kms_envelope_rewrap_fd(d->c, NULL, d->fake.stop, NULL), KMS_CODE_INTERNAL);
+}
+
+static void a_source_reads_from_anywhere(void **state)
+{
+	struct desk *d = *state;
+	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
+	const struct kms_source from = kms_source_fd(&d->locked);
+	uint8_t p[1000];
+	size_t n;
+
+	encrypt(d, false);
+	assert_int_equal(kms_envelope_open(&from, &e, NULL), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_info(e)->context.n, 2);
+	assert_int_equal(kms_envelope_unwrap(e, d->c, NULL), KMS_CODE_OK);
+	for (size_t at = 299000; at < 300000; at -= 13000) {
+		assert_int_equal(kms_envelope_read_at(e, at, p, 1000, &n, NULL), KMS_CODE_OK);
+		assert_int_equal(n, 1000);
+		assert_int_equal(p[0], (uint8_t)(at / 1000));
+	}
+}
+
+static void rewrapping_leaves_the_rest_alone(void **state)
+{
+	struct desk *d = *state;
+	uint32_t version = 0;
+
+	encrypt(d, false);
+	struct bytes before = map(d->locked);
+	uint8_t *copy = malloc(before.n);
+	memcpy(copy, before.p, before.n);
+	d->toy.version = 2;
+	d->toy.padding = 20;
+	assert_int_equal(kms_envelope_rewrap_fd(d->c, NULL, d->locked, &version), KMS_CODE_OK);
+	assert_int_equal(version, 2);
+
+	size_t head = load_u16(copy + 6), bound = head - 130;
+	assert_memory_equal(before.p, copy, bound);
+	assert_memory_not_equal(before.p + bound, copy + bound, 130);
+	assert_memory_equal(before.p + head, copy + head, before.n - head);
+	assert_int_equal(decrypt(d, NULL), KMS_CODE_OK);
+	assert_same(d->clear, d->back);
+	free(copy);
+	unmap(before);
+}
+
+static void a_failed_rewrap_changes_nothing(void **state)
+{
+	struct desk *d = *state;
+	uint32_t version = 77;
+
+	encrypt(d, true);
+	assert_int_equal(
+	    kms_envelope_rewrap_fd(d->c, NULL, d->locked, &version), KMS_CODE_BAD_REQUEST);
+	assert_int_equal(
+	    kms_envelope_rewrap_fd(d->c, &other_context, d->locked, &version), KMS_CODE_INTEGRITY);
+	d->toy.padding = 200;
+	assert_int_equal(
+	    kms_envelope_rewrap_fd(d->c, &context, d->locked, &version), KMS_CODE_BAD_REQUEST);
+	assert_non_null(strstr(kms_last_error(d->c)->detail, "no room"));
+	assert_int_equal(version, 77);
+	assert_int_equal(decrypt(d, &context), KMS_CODE_OK);
+
+	d->toy.padding = 0;
+	assert_int_equal(kms_envelope_rewrap_fd(d->c, &context, d->locked, NULL), KMS_CODE_OK);
+	assert_int_equal(decrypt(d, &context), KMS_CODE_OK);
+}
+
+/* Another file's wrapped key opens at kmsd, and still does not open this file. */
+static void another_files_key_does_not_open(void **state)
+{
+	struct desk *d = *state;
+	uint8_t tail[130];
+
+	encrypt(d, false);
+	struct bytes first = map(d->locked);
+	off_t bound = load_u16(first.p + 6) - 130;
+	memcpy(tail, first.p + bound, sizeof(tail));
+	unmap(first);
+	encrypt(d, false);
+	assert_int_equal(pwrite(d->locked, tail, sizeof(tail), bound), sizeof(tail));
+	assert_int_equal(decrypt(d, NULL), KMS_CODE_INTEGRITY);
+	assert_non_null(strstr(kms_last_error(d->c)->detail, "data key"));
+	assert_int_equal(lseek(d->back, 0, SEEK_END), 0);
+}
+
+static void a_cut_file_says_so(void **state)
+{
+	struct desk *d = *state;
+
+	encrypt(d, false);
+	off_t cut = load_u16(map(d->locked).p + 6) + 56 + 2 * 16400;
+	assert_int_equal(ftruncate(d->locked, cut), 0);
+	assert_int_equal(decrypt(d, NULL), KMS_CODE_INTEGRITY);
+	assert_string_equal(kms_last_error(d->c)->name, "cut_off");
+	assert_int_equal(ftruncate(d->locked, 0), 0);
+	assert_int_equal(decrypt(d, NULL), KMS_CODE_INTEGRITY);
+	rewind_fd(d->clear);
+	assert_int_equal(kms_decrypt_fd(d->c, NULL, d->clear, d->back), KMS_CODE_BAD_REQUEST);
+	assert_string_equal(kms_last_error(d->c)->name, "not_an_envelope");
+}
+
+static void descriptors_that_fail_are_told(void **state)
+{
+	struct desk *d = *state;
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	int closed = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(
+	    kms_encrypt_fd(d->c, "rec", NULL, false, d->clear, full), KMS_CODE_INTERNAL);
+	assert_string_equal(kms_last_error(d->c)->detail, strerrordesc_np(ENOSPC));
+	assert_int_equal(
+	    kms_encrypt_fd(d->c, "rec", NULL, false, closed, d->back), KMS_CODE_INTERNAL);
+	assert_string_equal(kms_last_error(d->c)->detail, strerrordesc_np(EBADF));
+	encrypt(d, false);
+	assert_int_equal(kms_decrypt_fd(d->c, NULL, d->locked, full), KMS_CODE_INTERNAL);
+	assert_int_equal(
+	    kms_encrypt_fd(d->c, "../x", NULL, false, d->clear, d->back), KMS_CODE_BAD_REQUEST);
+	assert_int_equal(close(full) + close(closed), 0);
+}
+
+/* ---- The examples ------------------------------------------------------------------------- */
+
+static int run(const struct desk *d, const char *program, const char *const *args)
+{
+	const char *argv[8] = { program };
+	int status;
+
+	for (size_t i = 0; args[i] != NULL; i++)
+		argv[i + 1] = args[i];
+	pid_t child = fork();
+	if (child == 0) {
+		(void)setenv("KMS_SOCKET", d->fake.path, 1);
+		(void)execv(program, (char *const *)(uintptr_t)argv);
+		_exit(99);
+	}
+	CHECK(waitpid(child, &status, 0) == child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void save(const char *path, int from)
+{
+	struct bytes b = map(from);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	CHECK(fd >= 0 && write(fd, b.p, b.n) == (ssize_t)b.n && close(fd) == 0);
+	unmap(b);
+}
+
+static void the_examples_do_what_they_say(void **state)
+{
+	struct desk *d = *state;
+	char wav[128], locked[128], part[128];
+	const char *const record[] = { "rec", "1763", wav, locked, NULL };
+	const char *const again[] = { "rec", "1763", wav, locked, NULL };
+	const char *const play[] = { locked, "2", part, NULL };
+
+	if (access(KMS_BUILD_DIR "/examples/recorder", X_OK) != 0)
+		skip();
+	(void)snprintf(wav, sizeof(wav), "%s/call.wav", d->fake.dir);
+	(void)snprintf(locked, sizeof(locked), "%s/call.kms", d->fake.dir);
+	(void)snprintf(part, sizeof(part), "%s/part.raw", d->fake.dir);
+	save(wav, d->clear);
+	kms_close(&d->c); /* the fake serves one at a time */
+	assert_int_equal(run(d, KMS_BUILD_DIR "/examples/recorder", record), 0);
+	/* It never writes over a recording. */
+	assert_int_not_equal(run(d, KMS_BUILD_DIR "/examples/recorder", again), 0);
+	assert_int_equal(run(d, KMS_BUILD_DIR "/examples/playback", play), 0);
+
+	/* Two seconds of 8,000 samples of 2 bytes, behind a header of 44. */
+	int fd = open(part, O_RDONLY | O_CLOEXEC);
+	struct bytes got = map(fd), all = map(d->clear);
+	size_t at = 44 + 2 * 16000;
+	assert_int_equal(got.n, SIZE - at);
+	assert_memory_equal(got.p, all.p + at, got.n);
+	unmap(got);
+	unmap(all);
+	assert_int_equal(close(fd) + unlink(wav) + unlink(locked) + unlink(part), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define ON_DESK(f) cmocka_unit_test_setup_teardown(f, start, stop)
+		ON_DESK(a_file_comes_back),
+		ON_DESK(hidden_values_must_be_given),
+		ON_DESK(pipes_will_do),
+		ON_DESK(a_pipe_reads_forward_only),
+		ON_DESK(a_source_reads_from_anywhere),
+		ON_DESK(rewrapping_leaves_the_rest_alone),
+		ON_DESK(a_failed_rewrap_changes_nothing),
+		ON_DESK(another_files_key_does_not_open),
+		ON_DESK(a_cut_file_says_so),
+		ON_DESK(descriptors_that_fail_are_told),
+		ON_DESK(the_examples_do_what_they_say),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
