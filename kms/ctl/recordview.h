@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How an audit record looks: all its fields, or one line. */
+#pragma once
+
+#include "kms/audit/record.h"
+#include "kms/ctl/out.h"
+
+/* "ok", or the name of the error. */
+const char *recordview_result(kms_err e);
+/* Every field that is set. */
+void recordview_put(struct out *o, const struct record *r);
+/* Makes one line what the text of `o` is. KMS_E_NO_MEMORY. */
+MUST_USE kms_err recordview_line(struct out *o, const struct record *r);
