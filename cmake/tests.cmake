@@ -8,7 +8,8 @@ function(kms_test_program file)
 	get_filename_component(name ${file} NAME_WE)
 	add_executable(${name} ${file})
 	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-	target_compile_options(${name} PRIVATE ${KMS_WARNINGS} -Wno-missing-prototypes -Wno-stack-usage)
+	target_compile_options(${name} PRIVATE ${KMS_WARNINGS} -Wno-missing-prototypes
+		$<$<C_COMPILER_ID:GNU>:-Wno-stack-usage>)
 	target_link_libraries(${name} PRIVATE ${KMS_ALL} ${ARGN})
 	target_compile_definitions(${name} PRIVATE
 		KMS_SOURCE_DIR="${PROJECT_SOURCE_DIR}" KMS_BUILD_DIR="${CMAKE_BINARY_DIR}")
