@@ -38,6 +38,7 @@
 /* ---- Request ------------------------------------------------------------------------------ */
 
 #define PAIRS(no, type, member) \
+	/* NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a member */ \
 	LIST_UP_TO(no, type, member.p, member.n, pair_shape, CONTEXT_MAX_PAIRS, KMS_E_BAD_CONTEXT)
 
 static const struct shape empty_shape = { .n = 0 };

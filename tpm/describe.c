@@ -32,8 +32,8 @@ struct facts {
 static void take_word(char out[static WORD_LEN + 1], uint32_t x)
 {
 	for (unsigned i = 0; i < WORD_LEN; i++) {
-		char c = (char)(x >> (8 * (WORD_LEN - 1 - i)));
-		out[i] = c >= ' ' && c <= '~' ? c : '\0';
+		uint8_t c = (uint8_t)(x >> (8 * (WORD_LEN - 1 - i)));
+		out[i] = (char)(c >= ' ' && c <= '~' ? c : '\0');
 	}
 	out[WORD_LEN] = '\0';
 }

@@ -162,7 +162,7 @@ static kms_err copy_coordinate(const TPM2B_ECC_PARAMETER *x, uint8_t *out)
 kms_err sign_public_key(const struct blob *b, struct buf *out)
 {
 	const TPMS_ECC_POINT *point = &b->signing.public.publicArea.unique.ecc;
-	uint8_t spki[sizeof(spki_head) + 2 * P256_LEN];
+	uint8_t spki[sizeof(spki_head) + (size_t)2 * P256_LEN];
 
 	memcpy(spki, spki_head, sizeof(spki_head));
 	TRY(copy_coordinate(&point->x, spki + sizeof(spki_head)));

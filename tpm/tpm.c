@@ -210,6 +210,7 @@ static kms_err run_random(struct sealer *s, struct act *a)
 	return KMS_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the act writes through it */
 static kms_err tpm_random(struct sealer *s, uint8_t *out, size_t n)
 {
 	AUTO(act_done) struct act a = { .random = out, .n = n };

@@ -17,7 +17,7 @@ struct bytes {
 
 enum {
 	KEY_ID_LEN = 16,
-	KEY_BITS_LEN = 32,     /* master keys and data keys alike: AES-256 */
+	KEY_BITS_LEN = 32, /* master keys and data keys alike: AES-256 */
 	INSTANCE_ID_LEN = 16,
 	IDEMPOTENCY_LEN = 16,
 	NAME_MAX_LEN = 64,
@@ -86,7 +86,7 @@ enum op {
 	OP_MAC = 24,
 	OP_RANDOM = 25,
 	OP_AUDIT_READ = 30,
-	OP_START = 40, /* the keeper's own acts: its start, stop, and a frame that it could not read */
+	OP_START = 40, /* the keeper's own acts: start, stop, a frame that it could not read */
 	OP_STOP = 41,
 	OP_MALFORMED = 42,
 	OP_CONNECT = 43, /* a connection that was refused before its first frame */

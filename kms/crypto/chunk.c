@@ -48,8 +48,8 @@ static kms_err derive(const uint8_t key[static KEY_BITS_LEN],
 	    bytes_of(key, KEY_BITS_LEN), buf_bytes(&info), sizeof(*out), (uint8_t *)out);
 }
 
-kms_err chunk_new(const uint8_t key[static KEY_BITS_LEN],
-    const uint8_t salt[static CHUNK_SALT_LEN], struct bytes context, struct chunk **out)
+kms_err chunk_new(const uint8_t key[static KEY_BITS_LEN], const uint8_t salt[static CHUNK_SALT_LEN],
+    struct bytes context, struct chunk **out)
 {
 	AUTO(derived_wipe) struct derived d;
 	AUTO(chunk_free) struct chunk *c = calloc(1, sizeof(*c));

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 from source import ROOT, Report
@@ -45,7 +46,8 @@ def sources():
         path = os.path.relpath(entry["file"], ROOT)
         if path.startswith("build") or path in out:
             continue
-        made_from = sorted(deps.get(entry["output"], [entry["file"]]))
+        made = re.search(r" -o (\S+)", entry["command"])[1]
+        made_from = sorted(deps.get(made, [entry["file"]]))
         parts = [entry["command"], *map(digest, made_from), *configuration(path)]
         out[path] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return out

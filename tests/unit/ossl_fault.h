@@ -42,6 +42,7 @@ static inline void *fault_real(const char *name)
 /* Defines `name`, which gives `failure` when its turn has come. Parameters and arguments come in
  * parentheses. */
 #define FAULTY(type, name, params, args, failure)                                                  \
+	/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration */                            \
 	__attribute__((visibility("default"))) type name params                                    \
 	{                                                                                          \
 		static type(*real) params;                                                         \
