@@ -42,9 +42,9 @@ static inline void *fault_real(const char *name)
 /* Defines `name`, which gives `failure` when its turn has come. Parameters and arguments come in
  * parentheses. */
 #define FAULTY(type, name, params, args, failure)                                                  \
-	/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration */                            \
 	__attribute__((visibility("default"))) type name params                                    \
 	{                                                                                          \
+		/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration */                    \
 		static type(*real) params;                                                         \
                                                                                                    \
 		if (fault_now())                                                                   \
