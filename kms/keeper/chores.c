@@ -77,7 +77,7 @@ kms_err chores_new(int dir_fd, uint32_t segment_size, struct chores **out)
 	c->dir_fd = dir_fd;
 	c->segment_size = segment_size;
 	TRY(queue_new(QUEUE_LEN, &c->todo));
-	TRY(queue_new(2 * QUEUE_LEN, &c->finished));
+	TRY(queue_new((size_t)2 * QUEUE_LEN, &c->finished));
 	TRY(start_thread(c));
 	*out = MOVE(c);
 	return KMS_OK;

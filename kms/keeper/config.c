@@ -29,7 +29,8 @@ static const char default_path[] = "/etc/kms/kms.conf";
 /* libconfuse reports through a callback without an argument of ours; start-up has one thread. */
 static char *error_text;
 
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_error(
+    cfg_t *cfg, const char *format, va_list args)
 {
 	int n = snprintf(error_text, CONFIG_ERROR_MAX,
 	    "%s:%d: ", cfg != NULL && cfg->filename != NULL ? cfg->filename : "kms.conf",
@@ -199,7 +200,7 @@ static kms_err parse_parts(cfg_t *cfg, const char *path, char *error)
 	if (n < 0 || (size_t)n >= sizeof(pattern))
 		return refuse(error, "-c", "the path is too long");
 	glob_t found = { 0 };
-	if (glob(pattern, 0, NULL, &found) != 0)
+	if (glob(pattern, 0, NULL, &found) != 0) /* NOLINT(concurrency-mt-unsafe): one thread */
 		return KMS_OK;
 	kms_err e = KMS_OK;
 	for (size_t i = 0; i < found.gl_pathc && e == KMS_OK; i++)

@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 	const char *path = NULL;
 	bool test_only = false;
 	log_set_program("kmsd");
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet */
 	for (int o; (o = getopt_long(argc, argv, "c:th", long_options, NULL)) != -1;) {
 		switch (o) {
 		case 'c': path = optarg; break;

@@ -46,7 +46,7 @@ static kms_err block_signals(int *out_fd)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		(void)sigaddset(&set, signals[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
 		return KMS_E_IO;
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
@@ -59,7 +59,7 @@ static void unblock_signals(void)
 {
 	sigset_t none;
 	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 /* The child's half of start_keeper. */

@@ -342,7 +342,7 @@ static void admit(struct server *s, int fd)
 /* Out of descriptors: a listener that stays ready would spin. It rests a moment. */
 static void rest_listener(struct server *s)
 {
-	const struct timeval pause = { .tv_usec = PAUSE_MS * 1000 };
+	const struct timeval pause = { .tv_usec = (suseconds_t)PAUSE_MS * 1000 };
 	(void)event_del(s->listen_event);
 	(void)event_add(s->pause_event, &pause);
 }
@@ -409,7 +409,7 @@ void server_drain(struct server *s)
 
 static kms_err start_events(struct server *s, int listen_fd)
 {
-	const struct timeval sweep = { .tv_usec = SWEEP_MS * 1000 };
+	const struct timeval sweep = { .tv_usec = (suseconds_t)SWEEP_MS * 1000 };
 	struct event_base *base = s->k->base;
 	s->listen_event = event_new(base, listen_fd, EV_READ | EV_PERSIST, on_listen, s);
 	s->sweep_event = event_new(base, -1, EV_PERSIST, on_sweep, s);
