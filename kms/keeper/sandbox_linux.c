@@ -25,6 +25,10 @@ enum {
 	ABI_SCOPE = 6
 };
 
+enum {
+	LOCK_ROOM = 64 << 20 /* locked memory that covers the keeper at its defaults */
+};
+
 struct landlock_attr {
 	uint64_t files, net, scoped;
 };
@@ -81,10 +85,17 @@ static void raise_limit(__rlimit_resource_t what)
 	(void)setrlimit(what, &l);
 }
 
+/*
+ * Under a small limit, locking what is mapped later would make the next allocation fail; root's
+ * right to pass over the limit goes with its capabilities.
+ */
 bool sandbox_lock_memory(void)
 {
+	struct rlimit l;
 	raise_limit(RLIMIT_NOFILE);
 	raise_limit(RLIMIT_MEMLOCK);
+	if (getrlimit(RLIMIT_MEMLOCK, &l) != 0 || l.rlim_cur < LOCK_ROOM)
+		return false;
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
