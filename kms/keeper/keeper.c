@@ -211,9 +211,9 @@ static kms_err open_all(struct keeper *k)
 		return KMS_E_NO_MEMORY;
 	k->live = config_live(c);
 	arena_init(&k->arena, ARENA_LIMIT);
-	k->policy = (struct policy){ .admin_known = c->admin_gid_known,
-		.admin_gid = c->admin_gid,
-		.self_uid = geteuid() };
+	k->policy = (struct policy){
+		.admin_known = c->admin_gid_known, .admin_gid = c->admin_gid, .self_uid = geteuid()
+	};
 	TRY(make_parts(k));
 	TRY(add_events(k));
 	/* Threads and descriptors are all there: from here on only this list of calls. */

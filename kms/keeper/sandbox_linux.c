@@ -54,7 +54,9 @@ static const int calls_allowed[] = { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(r
 	SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mprotect),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(exit),
 	SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
-	SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(getegid), SCMP_SYS(sched_yield),
+	SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(getegid),
+	/* The first steps of a thread, which may come after the list is in force. */
+	SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(restart_syscall),
 	/* Files of the store and the log; Landlock says which. */
 	SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat),
@@ -85,26 +87,37 @@ static void raise_limit(__rlimit_resource_t what)
 	(void)setrlimit(what, &l);
 }
 
+/* What this thread may do. */
+static uint32_t capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct have[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	return syscall(SYS_capget, &head, have) == 0 ? have[0].effective : 0;
+}
+
 /*
- * Under a small limit, locking what is mapped later would make the next allocation fail; root's
- * right to pass over the limit goes with its capabilities.
+ * Under a small limit, locking what is mapped later would make the next allocation fail, unless we
+ * have the right to pass over it, which is the only one that we keep.
  */
 bool sandbox_lock_memory(void)
 {
 	struct rlimit l;
 	raise_limit(RLIMIT_NOFILE);
 	raise_limit(RLIMIT_MEMLOCK);
-	if (getrlimit(RLIMIT_MEMLOCK, &l) != 0 || l.rlim_cur < LOCK_ROOM)
+	bool room = getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur >= LOCK_ROOM;
+	if (!room && (capabilities() & CAP_TO_MASK(CAP_IPC_LOCK)) == 0)
 		return false;
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 static void drop_capabilities(void)
 {
+	uint32_t keep = capabilities() & CAP_TO_MASK(CAP_IPC_LOCK);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	const struct __user_cap_data_struct all[_LINUX_CAPABILITY_U32S_3] = { { .effective = keep,
+	    .permitted = keep } };
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	(void)syscall(SYS_capset, &head, none);
+	(void)syscall(SYS_capset, &head, all);
 }
 
 static kms_err allow_folder(int ruleset, int fd, uint64_t handled)

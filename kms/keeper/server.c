@@ -18,12 +18,12 @@
 #include "proto/frame.h"
 
 enum {
-	SCRATCH_LEN = 256 * 1024, /* bytes read at once */
+	SCRATCH_LEN = 256 * 1024,     /* bytes read at once */
 	KEPT_SMALL = SCRATCH_LEN / 4, /* the rest of a frame that is copied before what follows */
-	OPERATOR_PLACES = 8,      /* connections above the cap for those who may administer */
-	ACCEPT_AT_ONCE = 64,      /* connections taken in one turn */
-	SWEEP_MS = 250,           /* how often deadlines are looked at */
-	PAUSE_MS = 100            /* the listener rests so long when descriptors have run out */
+	OPERATOR_PLACES = 8,          /* connections above the cap for those who may administer */
+	ACCEPT_AT_ONCE = 64,          /* connections taken in one turn */
+	SWEEP_MS = 250,               /* how often deadlines are looked at */
+	PAUSE_MS = 100                /* the listener rests so long when descriptors have run out */
 };
 
 TAILQ_HEAD(conn_list, conn);
