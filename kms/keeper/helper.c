@@ -94,12 +94,11 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 		finish(h, &a);
 }
 
-static void send_task(struct helper *h)
+static kms_err send_task(struct helper *h)
 {
 	const struct job *j = TAILQ_FIRST(&h->jobs);
 	h->state = CALLING;
-	if (call_send(h->fd, &j->task) != KMS_OK)
-		fail(h, KMS_E_HARDWARE_HELPER);
+	return call_send(h->fd, &j->task);
 }
 
 static void take_process(struct helper *h, int fd)
@@ -108,10 +107,8 @@ static void take_process(struct helper *h, int fd)
 	h->fd = fd;
 	h->answer_event = event_new(h->k->base, fd, EV_READ | EV_PERSIST, on_answer, h);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || h->answer_event == NULL ||
-	    event_add(h->answer_event, NULL) != 0)
+	    event_add(h->answer_event, NULL) != 0 || send_task(h) != KMS_OK)
 		fail(h, KMS_E_HARDWARE_HELPER);
-	else
-		send_task(h);
 }
 
 void helper_started(struct keeper *k, int fd)
@@ -159,10 +156,11 @@ static void next(struct helper *h)
 	(void)event_add(h->deadline_event, &deadline);
 	if (j->fresh)
 		drop_process(h);
-	if (h->fd >= 0)
-		send_task(h);
-	else
-		start_process(h);
+	/* One that was idle may be about to leave; then it takes nothing, and another one is started. */
+	if (h->fd >= 0 && send_task(h) == KMS_OK)
+		return;
+	drop_process(h);
+	start_process(h);
 }
 
 kms_err helper_call(

@@ -8,19 +8,18 @@
 enum need {
 	NEED_IMPOSSIBLE = 0, /* the keeper's own acts, and what has no row */
 	NEED_NOTHING,
-	NEED_ADMIN,
-	NEED_INSTALLER /* an administrator, or before there is one: whoever may make one */
+	NEED_ADMIN /* before there is one: whoever may make one, who then learns that there is no root */
 };
 
 static const enum need needs[OP_COUNT] = {
 	[OP_STATUS] = NEED_NOTHING,
 	[OP_WHOAMI] = NEED_NOTHING,
 	[OP_METRICS] = NEED_ADMIN,
-	[OP_INIT] = NEED_INSTALLER,
+	[OP_INIT] = NEED_ADMIN,
 	[OP_UNSEAL] = NEED_ADMIN,
 	[OP_SEAL] = NEED_ADMIN,
-	[OP_SLOT_LIST] = NEED_INSTALLER,
-	[OP_SLOT_CHECK] = NEED_INSTALLER,
+	[OP_SLOT_LIST] = NEED_ADMIN,
+	[OP_SLOT_CHECK] = NEED_ADMIN,
 	[OP_KEY_CREATE] = NEED_ADMIN,
 	[OP_KEY_LIST] = NEED_ADMIN,
 	[OP_KEY_SHOW] = NEED_ADMIN,
@@ -56,7 +55,8 @@ bool policy_is_admin(const struct policy *p, const struct identity *who)
 	return p->admin_known && identity_in_group(who, p->admin_gid);
 }
 
-static bool is_installer(const struct policy *p, const struct identity *who)
+/* An administrator, or before `init` root and the service's own user. */
+static bool may_administer(const struct policy *p, const struct identity *who)
 {
 	if (policy_is_admin(p, who))
 		return true;
@@ -77,8 +77,7 @@ struct verdict policy_decide(const struct policy *p, const struct ask *ask)
 
 	switch (need) {
 	case NEED_NOTHING: return allowed;
-	case NEED_ADMIN: return policy_is_admin(p, ask->identity) ? allowed : denied("admin");
-	case NEED_INSTALLER: return is_installer(p, ask->identity) ? allowed : denied("admin");
+	case NEED_ADMIN: return may_administer(p, ask->identity) ? allowed : denied("admin");
 	case NEED_IMPOSSIBLE: break;
 	}
 	return denied("operation");

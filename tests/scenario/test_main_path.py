@@ -287,7 +287,7 @@ def test_status_tells(kms):
     with kms.client() as c:
         c.call("key_create", key="a")
         t = c.status()
-        assert t.epoch == s.epoch + 1 and t.counter == s.counter + 1 and t.keys == 1
+        assert t.epoch == s.epoch + 1 and t.counter == s.counter + 1 and t["keys"] == 1
         assert c.call("whoami").admin
         assert b"kms" in c.call("metrics").data
 
