@@ -155,7 +155,7 @@ static kms_err prepare(struct keeper *k)
 {
 	const struct config *c = k->config;
 	sandbox_no_traces();
-	k->memory_locked = sandbox_lock_memory();
+	k->memory_locked = sandbox_lock_memory(c);
 	if (!k->memory_locked && !c->allow_unlocked)
 		return KMS_E_LOCKED_MEMORY;
 	if (!k->memory_locked)

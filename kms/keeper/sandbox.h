@@ -12,8 +12,11 @@
 
 /* No core, no tracing. */
 void sandbox_no_traces(void);
-/* Locks what is mapped now and later, and raises the limits as far as we may. False: it can't be. */
-bool sandbox_lock_memory(void);
+/*
+ * Locks what is mapped now and later, and raises the limits as far as we may. False: it can't be,
+ * for the limit has no room for keys, code and segments of the log that are being read.
+ */
+bool sandbox_lock_memory(const struct config *c);
 /*
  * Gives up capabilities, and every file but those in the folders of store and log. Before any
  * thread is made. Kernels without Landlock are noted and accepted. KMS_E_INTERNAL.

@@ -99,12 +99,14 @@ static uint32_t capabilities(void)
  * Under a small limit, locking what is mapped later would make the next allocation fail, unless we
  * have the right to pass over it, which is the only one that we keep.
  */
-bool sandbox_lock_memory(void)
+bool sandbox_lock_memory(const struct config *c)
 {
 	struct rlimit l;
 	raise_limit(RLIMIT_NOFILE);
 	raise_limit(RLIMIT_MEMLOCK);
-	bool room = getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur >= LOCK_ROOM;
+	/* One segment is mapped at unseal and one by each of two threads, at most. */
+	rlim_t need = (rlim_t)LOCK_ROOM + 2 * (rlim_t)c->audit_segment;
+	bool room = getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur >= need;
 	if (!room && (capabilities() & CAP_TO_MASK(CAP_IPC_LOCK)) == 0)
 		return false;
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;

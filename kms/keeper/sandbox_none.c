@@ -15,8 +15,9 @@ void sandbox_no_traces(void)
 	(void)setrlimit(RLIMIT_CORE, &none);
 }
 
-bool sandbox_lock_memory(void)
+bool sandbox_lock_memory(const struct config *c)
 {
+	(void)c;
 	struct rlimit l;
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
 		l.rlim_cur = l.rlim_max;

@@ -67,13 +67,13 @@ make_dirs() {
 	use_dir "$DIR"
 }
 
-# write_config: the auth value of the TPM's slot and kms.conf, once. 64 MiB of locked memory are
+# write_config: the auth value of the TPM's slot and kms.conf, once. 256 MiB of locked memory are
 # more than many shells may have; then the instance runs without, and kmsd says so.
 write_config() {
 	local unlocked=false limit
 	ulimit -H -l unlimited 2>/dev/null || true # root may
 	limit=$(ulimit -H -l)
-	[[ $limit == unlimited ]] || ((limit >= 65536)) || unlocked=true
+	[[ $limit == unlimited ]] || ((limit >= 262144)) || unlocked=true
 	if [[ ! -s $DIR/tpm-auth ]]; then
 		(umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$DIR/tpm-auth")
 	fi
