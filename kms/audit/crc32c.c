@@ -3,6 +3,8 @@
  * CRC-32C with the processor's own instruction where there is one (SSE 4.2: 25 ns for 200 bytes),
  * else by table. It finds accidents; forgery is what the MACs and the tree are for.
  */
+#include "kms/audit/segment.h"
+
 #include <string.h>
 
 #include "kms/audit/segment_private.h"

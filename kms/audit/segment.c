@@ -3,6 +3,8 @@
  * Segments as files of a folder: their names, making one ahead, which ones there are. A segment
  * appears under its name whole and flushed, and never in place of another one.
  */
+#include "kms/audit/segment.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A segment's head and its frames as bytes: laid out, and read without trust. Pure. */
+#include "kms/audit/segment.h"
+
 #include <string.h>
 
 #include "kms/audit/record.h"

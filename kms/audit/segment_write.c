@@ -3,6 +3,8 @@
  * Groups on their way to disk. What is written into a file that nobody can find by its name is
  * no record, so after each flush the name must still lead to the file that was written.
  */
+#include "kms/audit/segment.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

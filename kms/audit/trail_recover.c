@@ -4,6 +4,8 @@
  * holds the tree's edge. What a crash left behind the end is overwritten with zeros before anything new
  * is written: a frame of then, whole and well-placed, would pass for one of now.
  */
+#include "kms/audit/trail.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>

@@ -3,6 +3,8 @@
  * What the log says, checked at unseal: MACs of its last segment, and the root that the store
  * remembers. The journal may be writing records meanwhile, so a half frame at the end is no news.
  */
+#include "kms/audit/trail.h"
+
 #include <string.h>
 
 #include "kms/audit/segment_private.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A segment for reading: the file mapped, its head checked, its frames one after the other. */
+#include "kms/audit/segment.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
