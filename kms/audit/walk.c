@@ -87,6 +87,9 @@ kms_err open_if_begun(int dir_fd, uint32_t number, struct segment_view **out, bo
 		*out_torn = true;
 		return KMS_OK;
 	}
+	/* One that the journal is just beginning is whole when it is looked at again. */
+	if (e == KMS_E_AUDIT_CORRUPT)
+		e = segment_view_read_head(v, number);
 	TRY(e);
 	*out = MOVE(v);
 	return KMS_OK;
