@@ -65,6 +65,8 @@ foreach(file ${shims})
 	get_filename_component(name ${file} NAME_WE)
 	add_library(${name} MODULE ${file})
 	set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+	# What it puts in libc's place must be seen from outside.
+	target_compile_options(${name} PRIVATE -fvisibility=default)
 	target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
 endforeach()
 
