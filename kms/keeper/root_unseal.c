@@ -25,6 +25,13 @@ static void give_up(struct keeper *k, kms_err e)
 	root_fail(k, ROOT_SEALED, e);
 }
 
+/* As give_up; it is the slot's own hardware that spoils it. */
+static void give_up_slot(struct keeper *k, kms_err e)
+{
+	k->root->last[k->root->current].err = e;
+	give_up(k, e);
+}
+
 static void on_random(struct keeper *k, void *arg, struct call_answer *a)
 {
 	(void)arg;
@@ -51,7 +58,7 @@ static void on_moved(struct keeper *k, void *arg, struct call_answer *a)
 	if (k->root->state != ROOT_OPENING)
 		return;
 	if (a->err != KMS_OK) {
-		give_up(k, a->err);
+		give_up_slot(k, a->err);
 		return;
 	}
 	changes_set_counter(k->changes, a->counter, true);
@@ -70,7 +77,7 @@ static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 		return;
 	uint64_t store = r->epoch.base + r->epoch.number;
 	if (a->err != KMS_OK) {
-		give_up(k, a->err);
+		give_up_slot(k, a->err);
 	} else if (a->counter == store) {
 		changes_set_counter(k->changes, a->counter, false);
 		ask_random(k);
@@ -80,7 +87,7 @@ static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 		if (helper_call(k, &task, false, on_moved, NULL) != KMS_OK)
 			give_up(k, KMS_E_NO_MEMORY);
 	} else {
-		give_up(k, a->counter > store ? KMS_E_ROLLBACK : KMS_E_COUNTER_GONE);
+		give_up_slot(k, a->counter > store ? KMS_E_ROLLBACK : KMS_E_COUNTER_GONE);
 	}
 }
 

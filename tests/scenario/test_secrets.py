@@ -31,7 +31,11 @@ def found_in_files(folder, keys):
 
 def memory_of(pid):
     """Every readable byte of a process."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+    try:
+        maps, mem = open(f"/proc/{pid}/maps"), open(f"/proc/{pid}/mem", "rb", 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return  # a kms-seal that had nothing more to do
+    with maps, mem:
         for line in maps:
             m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r.*?(\[.*\])?$", line.strip())
             if not m or m.group(3) in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):

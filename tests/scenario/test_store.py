@@ -116,8 +116,9 @@ def test_one_row_put_back(kms):
         c.call("key_create", key="rec")
         c.call("key_rotate", key="rec")
     kms.stop()
-    with database(kms) as db:
-        before = all_values(db)
+    db = database(kms)
+    before = all_values(db)
+    db.close()
     kms.start()
     with kms.client() as c:
         c.call("key_suspend", key="rec", version=2)
