@@ -50,7 +50,9 @@ kms_err op_status(struct keeper *k, struct task *t, const struct request *r, str
 	const struct changes_counter counter = changes_counter(k->changes);
 	const struct secret_info memory = secret_info();
 	bool open = root_state(k->root) == ROOT_UNSEALED;
-	kms_err why = root_last(k->root);
+	/* Of an opening the outcome is not known yet. */
+	bool opening = root_state(k->root) == ROOT_OPENING;
+	kms_err why = opening ? KMS_OK : root_last(k->root);
 	struct status_info *s = &out->u.status;
 	*s = (struct status_info){ .program = bytes_of_str("kmsd " KMS_VERSION),
 		.protocol = PROTOCOL_VERSION,

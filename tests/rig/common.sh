@@ -14,20 +14,26 @@ fail() {
 	exit 1
 }
 
-# alive PID NAME: the process is there, is no zombie, and is what we think it is.
-alive() {
-	local pid=$1 name=$2 stat
-	[[ $pid =~ ^[0-9]+$ ]] || return 1
-	read -r stat 2>/dev/null <"/proc/$pid/stat" || return 1
-	[[ $stat == "$pid ($name)"* ]] || return 1
+# there PID: the process is there and is no zombie, whatever it is called (it may be about to
+# become what we started).
+there() {
+	local stat
+	[[ $1 =~ ^[0-9]+$ ]] || return 1
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
 	stat=${stat##*) }
 	[[ ${stat:0:1} != Z ]]
+}
+
+# alive PID NAME: the process is there and is what we think it is.
+alive() {
+	local stat
+	there "$1" && read -r stat 2>/dev/null <"/proc/$1/stat" && [[ $stat == "$1 ($2)"* ]]
 }
 
 # pid_of FILE NAME: prints the id that the file holds, if that process lives.
 pid_of() {
 	local pid
-	[[ -s $1 ]] && read -r pid <"$1" && alive "$pid" "$2" && printf '%s\n' "$pid"
+	[[ -s $1 ]] && pid=$(<"$1") && alive "$pid" "$2" && printf '%s\n' "$pid"
 }
 
 # gone PID NAME SECONDS: waits until the process has ended.
@@ -144,7 +150,7 @@ start_kmsd() {
 wait_answer() {
 	local end=$((SECONDS + 30))
 	until KMS_SOCKET=$SOCKET "$BUILD/kmsctl" status --json >/dev/null 2>&1; do
-		pid_of "$DIR/kmsd.pid" kmsd >/dev/null ||
+		there "$(<"$DIR/kmsd.pid")" ||
 			give_up "$DIR/kmsd.log" "kmsd ended while it was starting"
 		((SECONDS < end)) || give_up "$DIR/kmsd.log" "kmsd did not answer within 30 s"
 		sleep 0.02
@@ -167,6 +173,15 @@ stop_kmsd() {
 state() {
 	KMS_SOCKET=$SOCKET "$BUILD/kmsctl" status --json 2>/dev/null |
 		sed -n 's/.*"state": *"\([a-z_]*\)".*/\1/p' | head -n 1
+}
+
+# settled: waits until kmsd has tried its slots.
+settled() {
+	local end=$((SECONDS + 30))
+	while [[ $(state) == opening ]]; do
+		((SECONDS < end)) || give_up "$DIR/kmsd.log" "kmsd did not try its slots within 30 s"
+		sleep 0.02
+	done
 }
 
 # give_up LOG WHY: the end of the log, and what to do.

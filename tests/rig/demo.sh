@@ -159,6 +159,7 @@ make_dirs
 write_config
 start_tpm
 start_kmsd
+settled
 why=$(KMS_SOCKET=$SOCKET "$BUILD/kmsctl" status --json | text why)
 [[ $why == tpm_foreign ]] || fail "the stolen copy says \"$why\" instead of tpm_foreign"
 refused 4 sealed ctl issue rec-2026
