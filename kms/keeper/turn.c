@@ -21,18 +21,24 @@ enum {
 	STUCK_AFTER_US = 1500000 /* a flush longer than this counts as failed */
 };
 
+/* A place in the log. */
+struct turn_end {
+	uint64_t size;
+	uint8_t root[SHA256_LEN];
+};
+
 struct turn {
 	struct trail *trail;
-	struct mac *tags;          /* NULL while sealed */
-	uint64_t group;            /* number of the group being gathered, from 1 */
-	uint64_t done;             /* last group on disk */
-	uint64_t durable;          /* records on disk */
-	uint64_t ends[GROUPS_MAX]; /* log size at the end of each group under way, by number */
-	uint64_t news;             /* log size behind the last record that others made */
-	uint64_t time_us;          /* of the last record: the log's time never goes back */
-	uint64_t since_us;         /* when the oldest group under way was handed over */
-	uint32_t prepared;         /* the last segment that was asked for ahead */
-	kms_err failed;            /* why nothing is answered now */
+	struct mac *tags;                 /* NULL while sealed */
+	uint64_t group;                   /* number of the group being gathered, from 1 */
+	uint64_t done;                    /* last group on disk */
+	struct turn_end durable;          /* what is on disk */
+	struct turn_end ends[GROUPS_MAX]; /* where each group under way ends, by number */
+	uint64_t news;                    /* log size behind the last record that others made */
+	uint64_t time_us;                 /* of the last record: the log's time never goes back */
+	uint64_t since_us;                /* when the oldest group under way was handed over */
+	uint32_t prepared;                /* the last segment that was asked for ahead */
+	kms_err failed;                   /* why nothing is answered now */
 };
 
 kms_err turn_new(struct keeper *k, struct turn **out)
@@ -42,7 +48,8 @@ kms_err turn_new(struct keeper *k, struct turn **out)
 		return KMS_E_NO_MEMORY;
 	AUTO(trail_end_done) struct trail_end end = { 0 };
 	TRY(trail_recover(k->audit_dir, &end));
-	t->durable = end.tree.size;
+	t->durable.size = end.tree.size;
+	TRY(tree_root(&end.tree, t->durable.root));
 	t->group = 1;
 	TRY(trail_new(&end, k->instance, k->config->audit_segment, &t->trail));
 	*out = MOVE(t);
@@ -85,7 +92,7 @@ kms_err turn_state(const struct turn *t)
 
 uint64_t turn_durable(const struct turn *t)
 {
-	return t->durable;
+	return t->durable.size;
 }
 
 uint64_t turn_news(const struct turn *t)
@@ -93,9 +100,10 @@ uint64_t turn_news(const struct turn *t)
 	return t->news;
 }
 
-kms_err turn_root(const struct turn *t, uint64_t *out_size, uint8_t out[static 32])
+void turn_root(const struct turn *t, uint64_t *out_size, uint8_t out[static 32])
 {
-	return trail_root(t->trail, out_size, out);
+	*out_size = t->durable.size;
+	memcpy(out, t->durable.root, SHA256_LEN);
 }
 
 kms_err turn_tag(struct turn *t, const char *label, struct bytes what, uint8_t out[static 32])
@@ -122,12 +130,14 @@ static void hand_over(struct keeper *k)
 {
 	struct turn *t = k->turn;
 	struct trail_group *g = NULL;
-	if (trail_take(t->trail, &g) != KMS_OK)
+	struct turn_end end;
+	if (trail_root(t->trail, &end.size, end.root) != KMS_OK ||
+	    trail_take(t->trail, &g) != KMS_OK)
 		return;
 	uint64_t number = t->group++;
 	if (number - t->done == 1)
 		t->since_us = k->mono_us;
-	t->ends[number % GROUPS_MAX] = g->first + g->count;
+	t->ends[number % GROUPS_MAX] = end;
 	uint32_t segment = g->segment;
 	/* Two groups never fill its queue; without memory we can't go on. */
 	CHECK(journal_put_group(k->journal, g, number) == KMS_OK);
@@ -185,7 +195,7 @@ static void heal(struct keeper *k)
 		return;
 	t->failed = KMS_OK;
 	LOG(LOG_LEVEL_NOTICE, "audit-healed", "The audit log can be written again.",
-	    log_u64("records", t->durable));
+	    log_u64("records", t->durable.size));
 }
 
 void turn_done(struct keeper *k, const struct journal_done *d)

@@ -30,8 +30,11 @@ kms_err turn_state(const struct turn *t);
 uint64_t turn_durable(const struct turn *t);
 /* Size of the log behind the last record that is not of reading the log itself. */
 uint64_t turn_news(const struct turn *t);
-/* Size and root of the log with all that was recorded. */
-MUST_USE kms_err turn_root(const struct turn *t, uint64_t *out_size, uint8_t out[static 32]);
+/*
+ * Size and root of the log as it is on disk: what the store may say of it. A store that spoke of
+ * records on their way would look newer than the log after a crash.
+ */
+void turn_root(const struct turn *t, uint64_t *out_size, uint8_t out[static 32]);
 /* HMAC under the audit key; zeros while sealed. label parts them. */
 MUST_USE kms_err turn_tag(
     struct turn *t, const char *label, struct bytes what, uint8_t out[static 32]);
