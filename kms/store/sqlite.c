@@ -4,6 +4,7 @@
  * Opening is sqlite_open.c's. Not all that a file holds need come from us: what is read is checked.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "kms/store/sqlite_private.h"
@@ -204,6 +205,8 @@ void sqlite_keep_wal(sqlite3 *db, bool keep)
 kms_err sqlite_clean(sqlite3 *db)
 {
 	TRY(sqlite_run(db, "VACUUM"));
+	/* Which it first does in memory, and the keeper has none to spare. */
+	(void)malloc_trim(0);
 	return sqlite_err(
 	    db, sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
 }

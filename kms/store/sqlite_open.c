@@ -39,8 +39,8 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
-	[STMT_PUT] = "INSERT INTO rows VALUES (?1, ?2, ?3) "
-	             "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+	[STMT_PUT] = ("INSERT INTO rows VALUES (?1, ?2, ?3) "
+	              "ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"),
 	[STMT_DELETE] = "DELETE FROM rows WHERE kind = ?1 AND key = ?2",
 	[STMT_GET] = "SELECT key, value FROM rows WHERE kind = ?1 AND key = ?2",
 	[STMT_SCAN] = "SELECT key, value FROM rows WHERE kind = ?1 ORDER BY key",
