@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each file that the SQLite backend must refuse: locked, newer, foreign, forged, damaged, not
+ * Each file that kms/store/sqlite_open.c must refuse: locked, newer, foreign, forged, damaged, not
  * writable, without room. By name, and untouched.
  */
 #include "kms/store/sqlite.h"
@@ -235,15 +235,16 @@ static void flipped_bytes_never_do_worse_than_a_refusal(void **state)
 {
 	struct bench *b = *state;
 	AUTO(buf_done) struct buf good = { 0 };
+	struct dice dice = { 1 };
 	size_t refusals = 0;
 
 	for (char key[] = "a"; key[0] <= 'z'; key[0]++)
 		assert_int_equal(put_one(b->store, TABLE_KEY, key, "a value"), KMS_OK);
 	bench_close(b);
 	file_read(b->path, &good);
-	srandom(1);
 	for (size_t i = 0; i < FLIPS; i++) {
-		damage(b, buf_bytes(&good), i < FLIPS / 2 ? i : (size_t)random() % good.n, 1);
+		damage(
+		    b, buf_bytes(&good), i < FLIPS / 2 ? i : dice_roll(&dice, (uint32_t)good.n), 1);
 		kms_err e = open_and_scan(b);
 		refusals += e != KMS_OK;
 		assert_true(e == KMS_OK || e == KMS_E_STORE_CORRUPT || e == KMS_E_STORE_NEWER ||

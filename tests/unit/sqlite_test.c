@@ -163,6 +163,7 @@ static void files_are_for_their_owner_alone(void **state)
 /* Values with a mark each, in pages that split, shrink and merge. */
 struct work {
 	struct store *store;
+	struct dice dice;
 	struct {
 		uint8_t key[20];
 		uint32_t mark; /* 0: deleted */
@@ -184,7 +185,7 @@ static void work_put(struct work *w, uint32_t i)
 	w->rows[i].mark = ++w->marks;
 	mark_bytes(w->marks, value);
 	const struct bytes key = bytes_of(w->rows[i].key, sizeof(w->rows[i].key));
-	const struct bytes v = bytes_of(value, 60 + (size_t)random() % 120);
+	const struct bytes v = bytes_of(value, 60 + dice_roll(&w->dice, 120));
 	assert_int_equal(store_write_one(w->store, write_of(TABLE_VERSION, key, v)), KMS_OK);
 }
 
@@ -200,16 +201,16 @@ static void work_delete(struct work *w, uint32_t i)
 
 static void work_step(struct work *w)
 {
-	long dice = random() % 10;
+	uint32_t dice = dice_roll(&w->dice, 10);
 
 	if (w->n == 0 || dice < 6) {
 		for (size_t i = 0; i < sizeof(w->rows[0].key); i++)
-			w->rows[w->n].key[i] = (uint8_t)random();
+			w->rows[w->n].key[i] = (uint8_t)dice_roll(&w->dice, 256);
 		work_put(w, w->n++);
 	} else if (dice < 8) {
-		work_put(w, (uint32_t)random() % w->n);
+		work_put(w, dice_roll(&w->dice, w->n));
 	} else {
-		work_delete(w, (uint32_t)random() % w->n);
+		work_delete(w, dice_roll(&w->dice, w->n));
 	}
 }
 
@@ -240,8 +241,7 @@ static void nothing_deleted_stays_after_a_purge(void **state)
 	static struct work w;
 	struct bench *b = *state;
 
-	w = (struct work){ .store = b->store };
-	srandom(7);
+	w = (struct work){ .store = b->store, .dice = { 7 } };
 	for (size_t i = 0; i < WORK; i++)
 		work_step(&w);
 	assert_int_not_equal(marks_found(b, &w, true), 0);

@@ -6,6 +6,20 @@
 #include "kms/store/sqlite.h"
 #include "tests/unit/folder.h"
 
+/* Numbers that look random and are the same in each run (xorshift64). */
+struct dice {
+	uint64_t state; /* not 0 */
+};
+
+/* One of 0 … n - 1. */
+static inline uint32_t dice_roll(struct dice *d, uint32_t n)
+{
+	d->state ^= d->state << 13;
+	d->state ^= d->state >> 7;
+	d->state ^= d->state << 17;
+	return (uint32_t)(d->state >> 32) % n;
+}
+
 struct bench {
 	struct folder folder;
 	char path[2 * FOLDER_PATH]; /* of the store's file */
