@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An old store, whole or one row; a newer one; a damaged one; a full disk. Each by name, nothing
 lost, and what heals heals by itself."""
+import contextlib
 import errno
 import os
 import shutil
@@ -116,9 +117,8 @@ def test_one_row_put_back(kms):
         c.call("key_create", key="rec")
         c.call("key_rotate", key="rec")
     kms.stop()
-    db = database(kms)
-    before = all_values(db)
-    db.close()
+    with contextlib.closing(database(kms)) as db:
+        before = all_values(db)
     kms.start()
     with kms.client() as c:
         c.call("key_suspend", key="rec", version=2)
