@@ -38,7 +38,10 @@ void rows_free(struct rows **r);
  */
 MUST_USE kms_err rows_load(struct rows *r, struct store *s, store_visit *visit, void *arg,
     struct epoch *out);
-/* Takes the rows that are in the store as the first set; for init, before an epoch row exists. */
+/*
+ * Takes the rows that are in the store as the first set; for init, before an epoch row exists.
+ * KMS_E_STORE_CORRUPT where a sealed one is there: it can't be of a store key that is new.
+ */
 MUST_USE kms_err rows_adopt(struct rows *r, struct store *s);
 
 /* Changes on their way to the journal: sealed, self-contained, owned. */
@@ -61,7 +64,7 @@ MUST_USE kms_err rows_delete(
     struct rows *r, struct row_batch *b, enum store_table t, struct bytes key);
 /* Ends a batch with the epoch row. */
 MUST_USE kms_err rows_finish(struct rows *r, struct row_batch *b, const struct epoch *e);
-/* The present set hash's public digest (SHA-256 of the keyed sum), for the audit record. */
+/* The set hash's public digest (SHA-256 of the keyed sum) as rows_load, rows_adopt or rows_finish left it. */
 void rows_digest(const struct rows *r, uint8_t out[static SET_HASH_LEN]);
 
 enum {
@@ -73,5 +76,8 @@ MUST_USE kms_err rows_seal_bits(
 /* Opens them straight into a new secret. KMS_E_STORE_CORRUPT. */
 MUST_USE kms_err rows_open_bits(
     struct rows *r, struct bytes bind, struct bytes sealed, struct secret **out);
-/* Writes a batch in one transaction (journal thread). On failure it has rolled back. */
+/*
+ * Writes batches in one transaction (journal thread), then purges if one asks for it. On failure it
+ * has rolled back, or the commit stands and the purge is left to the next opening.
+ */
 MUST_USE kms_err row_batch_apply(struct store *s, const struct row_batch *const *batches, size_t n);
