@@ -12,7 +12,6 @@
 MUST_USE kms_err row_batch_add(struct row_batch *b, enum store_table t, struct bytes key,
     size_t value_len, uint8_t **out_value);
 /* Adds a deletion. Fails as row_batch_add. */
-MUST_USE kms_err row_batch_add_delete(
-    struct row_batch *b, enum store_table t, struct bytes key);
+MUST_USE kms_err row_batch_add_delete(struct row_batch *b, enum store_table t, struct bytes key);
 /* Takes back what was added last. */
 void row_batch_drop_last(struct row_batch *b);

@@ -19,10 +19,10 @@ enum {
 
 /* What the epoch row says. */
 struct epoch {
-	uint64_t number;         /* changes of keys, states, slots, policy: compared with the TPM's counter */
-	uint64_t base;           /* the counter's value at epoch 0: number + base is what the TPM shows */
-	uint64_t audit_size;     /* records in the log when this was written */
-	uint8_t audit_root[32];  /* the log's tree at that size */
+	uint64_t number;        /* changes of keys, states, slots, policy */
+	uint64_t base;          /* number + base is what the hardware's counter shows */
+	uint64_t audit_size;    /* records in the log when this was written */
+	uint8_t audit_root[32]; /* the log's tree at that size */
 };
 
 struct rows;
@@ -36,8 +36,8 @@ void rows_free(struct rows **r);
  * are), then checks the set hash and gives the epoch. KMS_E_ROW_ROLLBACK where the rows are not
  * those of the epoch row, KMS_E_STORE_CORRUPT where one doesn't open; then nothing may be used.
  */
-MUST_USE kms_err rows_load(struct rows *r, struct store *s, store_visit *visit, void *arg,
-    struct epoch *out);
+MUST_USE kms_err rows_load(
+    struct rows *r, struct store *s, store_visit *visit, void *arg, struct epoch *out);
 /*
  * Takes the rows that are in the store as the first set; for init, before an epoch row exists.
  * KMS_E_STORE_CORRUPT where a sealed one is there: it can't be of a store key that is new.
@@ -58,8 +58,8 @@ MUST_USE kms_err row_batch_new(struct row_batch **out);
  * once: batches reach the disk in the order in which they were made, and one that fails means
  * that the store is read anew. KMS_E_NO_MEMORY, KMS_E_CRYPTO.
  */
-MUST_USE kms_err rows_put(struct rows *r, struct row_batch *b, enum store_table t,
-    struct bytes key, struct bytes clear);
+MUST_USE kms_err rows_put(
+    struct rows *r, struct row_batch *b, enum store_table t, struct bytes key, struct bytes clear);
 MUST_USE kms_err rows_delete(
     struct rows *r, struct row_batch *b, enum store_table t, struct bytes key);
 /* Ends a batch with the epoch row. */

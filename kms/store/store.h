@@ -35,7 +35,8 @@ struct store_write {
 };
 
 /* What a scan calls for each row; a failure stops it and is returned. Borrowed for the call. */
-typedef kms_err store_visit(void *arg, enum store_table table, struct bytes key, struct bytes value);
+typedef kms_err store_visit(
+    void *arg, enum store_table table, struct bytes key, struct bytes value);
 
 struct store;
 
@@ -46,8 +47,8 @@ struct store_backend {
 	kms_err (*put)(struct store *s, const struct store_write *w);
 	kms_err (*commit)(struct store *s); /* durable when it returns */
 	void (*rollback)(struct store *s);
-	kms_err (*get)(struct store *s, enum store_table t, struct bytes key, store_visit *visit,
-	    void *arg);
+	kms_err (*get)(
+	    struct store *s, enum store_table t, struct bytes key, store_visit *visit, void *arg);
 	kms_err (*scan)(struct store *s, enum store_table t, store_visit *visit, void *arg);
 	kms_err (*purge)(struct store *s);
 	void (*close)(struct store *s);
@@ -68,8 +69,8 @@ MUST_USE kms_err store_put(struct store *s, const struct store_write *w);
 MUST_USE kms_err store_commit(struct store *s);
 void store_rollback(struct store *s);
 /* Calls visit once; KMS_E_NOT_FOUND without a row. */
-MUST_USE kms_err store_get(struct store *s, enum store_table t, struct bytes key,
-    store_visit *visit, void *arg);
+MUST_USE kms_err store_get(
+    struct store *s, enum store_table t, struct bytes key, store_visit *visit, void *arg);
 /* Every row of a table in the order of its keys. */
 MUST_USE kms_err store_scan(struct store *s, enum store_table t, store_visit *visit, void *arg);
 /* After a destroy: nothing that was deleted or overwritten stays in the store's files. */
