@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,7 +15,10 @@
 #include <unistd.h>
 
 enum {
-	BACKLOG = 4096 /* connections that wait while the keeper starts again */
+	BACKLOG = 4096, /* connections that wait while the keeper starts again */
+	/* The keeper of a parent that was killed stops in order, and has the socket until then. */
+	LOCK_WAIT_MS = 15000,
+	LOCK_STEP_MS = 20
 };
 
 static void report(const char *what, const char *path)
@@ -34,8 +38,15 @@ static kms_err take_lock(const struct config *c)
 		report("lock", path);
 		return KMS_E_IO;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return KMS_OK;
+	for (int waited = 0; waited < LOCK_WAIT_MS; waited += LOCK_STEP_MS) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return KMS_OK;
+		if (waited == 0)
+			LOG(LOG_LEVEL_NOTICE, "socket-busy",
+			    "Another kmsd has the socket; it may be about to end.",
+			    log_str("path", path));
+		(void)poll(NULL, 0, LOCK_STEP_MS);
+	}
 	report("lock", path);
 	(void)close(fd);
 	return KMS_E_STORE_LOCKED;
