@@ -26,11 +26,14 @@ struct log_dir {
 	int fd;
 };
 
+/* In memory where that is possible: thousands of flushes that nobody needs. */
 static inline struct log_dir log_dir_new(void)
 {
+	static const char memory[] = "/dev/shm";
 	struct log_dir d = { .fd = -1 };
+	bool fast = access(memory, W_OK | X_OK) == 0;
 
-	(void)snprintf(d.path, sizeof(d.path), "%s/audit-XXXXXX", P_tmpdir);
+	(void)snprintf(d.path, sizeof(d.path), "%s/audit-XXXXXX", fast ? memory : P_tmpdir);
 	CHECK(mkdtemp(d.path) != NULL);
 	d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(d.fd >= 0);
