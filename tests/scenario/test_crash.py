@@ -147,7 +147,8 @@ def test_many_segments(make):
         with kms.client() as c:
             c.call("key_create", key="fill")
             for _ in range(150):
-                c.call("wrap", key="fill", items=[{"data": b"x"}] * 1024)
+                c.call("wrap", key="fill",
+                       items=[{"data": b"x", "context": {"call": "1"}}] * 1024)
         crew.serving.clear()
         kms.kill()
         kms.start()
