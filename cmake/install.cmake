@@ -10,16 +10,20 @@ if(TARGET kmsctl)
 	install(TARGETS kmsctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 if(TARGET kms)
-	install(TARGETS kms LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-	install(FILES kms/client/kms.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+	install(TARGETS kms LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT client
+		NAMELINK_COMPONENT client)
+	install(FILES kms/client/kms.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client)
 endif()
 file(GLOB pages docs/man/*.[0-9])
 foreach(page ${pages})
 	string(REGEX MATCH "[0-9]$" section ${page})
 	install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
+# From where kms.pc lies, so that it is right under any --prefix.
+file(RELATIVE_PATH KMS_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(packaging/kms.pc.in kms.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/kms.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${CMAKE_BINARY_DIR}/kms.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+	COMPONENT client)
 if(EXISTS ${PROJECT_SOURCE_DIR}/packaging/completion/kmsctl)
 	install(FILES packaging/completion/kmsctl
 		DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

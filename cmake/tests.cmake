@@ -55,6 +55,10 @@ if(example_targets AND TARGET files_test)
 	add_dependencies(files_test ${example_targets})
 endif()
 
+add_test(NAME install_test COMMAND sh ${PROJECT_SOURCE_DIR}/tests/install/client.sh
+	${CMAKE_COMMAND} ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR} ${CMAKE_C_COMPILER})
+set_tests_properties(install_test PROPERTIES TIMEOUT 60 SKIP_RETURN_CODE 77)
+
 file(GLOB benches CONFIGURE_DEPENDS tests/bench/*.c)
 foreach(file ${benches})
 	kms_test_program(${file})

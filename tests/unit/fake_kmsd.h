@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,7 +125,10 @@ static inline void fake_connection(struct fake *f)
 static inline void *fake_run(void *arg)
 {
 	struct fake *f = arg;
+	sigset_t all;
 
+	/* Signals are for the side that is tested. */
+	CHECK(sigfillset(&all) == 0 && pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
 	while (fake_wait(f, f->listening)) {
 		f->fd = accept4(f->listening, NULL, NULL, SOCK_CLOEXEC);
 		if (f->fd < 0)
