@@ -15,6 +15,7 @@
 #include "kms/base/base.h"
 #include "kms/base/types.h"
 #include "kms/crypto/chunk.h"
+#include "tests/unit/hex.h"
 #include "tests/unit/memory_file.h"
 
 static const size_t sizes[] = { 0, 1, CHUNK_PLAIN - 1, CHUNK_PLAIN, CHUNK_PLAIN + 1,
@@ -179,6 +180,35 @@ static void two_files_share_nothing(void **state)
 	assert_memory_not_equal(
 	    a.p + at + CHUNK_SALT_LEN, b.p + at + CHUNK_SALT_LEN, CHUNK_COMMITMENT_LEN);
 	assert_memory_not_equal(a.p + at + CHUNK_HEAD_LEN, b.p + at + CHUNK_HEAD_LEN, 100);
+}
+
+/* The example at the end of docs/envelope.md, which another implementation made. */
+static void the_example_of_the_document_opens(void **state)
+{
+	static const char start[] = "4b4d534601009a0003726563010463616c6c020034328000" /* bound */
+	                            "0300010203";
+	static const char end[] = "a22cbf2313d9712145d0914a3ccb289bd9ad63c8ce52df66c53fe95841c6cfac"
+	                          "1be4d5b66992423b772c866d8646f683f689948fbf";
+	AUTO(hex_done) struct hex head = hex_of(start), tail = hex_of(end);
+	AUTO(memory_done) struct memory_file m = { .p = NULL };
+	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
+	const struct kms_source from = memory_source(&m);
+	uint8_t room[125] = { 0 }, salt[CHUNK_SALT_LEN], key[KEY_BITS_LEN], p[8];
+	size_t n;
+
+	(void)state;
+	memset(salt, 0xa5, sizeof(salt));
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
+	memory_append(&m, head.p, head.n);
+	memory_append(&m, room, sizeof(room));
+	memory_append(&m, salt, sizeof(salt));
+	memory_append(&m, tail.p, tail.n);
+	assert_int_equal(kms_envelope_open(&from, &e, NULL), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_unlock(e, kms_bytes_of(key, 32), NULL), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read(e, p, sizeof(p), &n, NULL), KMS_CODE_OK);
+	assert_int_equal(n, 5);
+	assert_memory_equal(p, "hello", 5);
 }
 
 /* ---- Damage ------------------------------------------------------------------------------- */
@@ -448,6 +478,7 @@ int main(void)
 		cmocka_unit_test(a_seek_reads_the_chunks_it_needs_alone),
 		cmocka_unit_test(short_reads_are_put_together),
 		cmocka_unit_test(two_files_share_nothing),
+		cmocka_unit_test(the_example_of_the_document_opens),
 		cmocka_unit_test(every_byte_counts),
 		cmocka_unit_test(every_cut_is_found),
 		cmocka_unit_test(a_cut_between_chunks_is_named),
