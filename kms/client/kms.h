@@ -91,21 +91,16 @@ struct kms_context {
 /* Borrow of p, n bytes. */
 static inline struct kms_bytes kms_bytes_of(const void *p, size_t n)
 {
-	struct kms_bytes b;
+	struct kms_bytes b = { (const uint8_t *)p, n };
 
-	b.p = (const uint8_t *)p;
-	b.n = n;
 	return b;
 }
 
 /* A pair of two strings; the value ends before its zero byte. */
 static inline struct kms_pair kms_pair_of(const char *name, const char *value)
 {
-	struct kms_pair pair;
+	struct kms_pair pair = { name, { (const uint8_t *)value, 0 } };
 
-	pair.name = name;
-	pair.value.p = (const uint8_t *)value;
-	pair.value.n = 0;
 	while (value[pair.value.n] != '\0')
 		pair.value.n++;
 	return pair;
@@ -241,9 +236,8 @@ struct kms_records {
 KMS_API const struct kms_status *kms_result_status(const struct kms_result *r);
 KMS_API const struct kms_whoami *kms_result_whoami(const struct kms_result *r);
 KMS_API const struct kms_slot *kms_result_slots(const struct kms_result *r, size_t *out_n);
-/* Of create, show and every change. */
+/* kms_result_key: of create, show and every change. *out_more: ask again after the last name. */
 KMS_API const struct kms_key *kms_result_key(const struct kms_result *r);
-/* Of key_list; *out_more: ask again with `after` = the last name. */
 KMS_API const struct kms_key *kms_result_keys(
     const struct kms_result *r, size_t *out_n, bool *out_more);
 /* Of issue, wrap, unwrap, rewrap, mac. */
@@ -367,10 +361,10 @@ KMS_API KMS_CHECKED enum kms_code kms_audit_read(
  * kms_submit_… puts a request into the connection's buffer and gives its id (never 0);
  * kms_flush() sends; kms_wait() gives the answers, in whatever order they come. Each id comes
  * back exactly once, also when the connection is lost or the deadline passes: then with
- * KMS_CODE_UNAVAILABLE, its outcome unknown, and nothing is sent again by itself. (Where kmsd
- * closes a connection and says why, with that code.) Up to 1,024 may be under way; then submitting
- * is refused with KMS_CODE_LIMIT until one has been waited for. Synchronous calls may be mixed
- * in; a deadline that passes ends all that is under way.
+ * KMS_CODE_UNAVAILABLE (or what kmsd said as it closed), its outcome unknown, and nothing is sent
+ * again by itself. Up to 1,024 may be under way; then submitting is refused with KMS_CODE_LIMIT
+ * until one has been waited for. Synchronous calls may be mixed in; a deadline that passes ends
+ * all that is under way.
  */
 KMS_API KMS_CHECKED enum kms_code kms_submit_status(struct kms *c, uint64_t *out_id);
 KMS_API KMS_CHECKED enum kms_code kms_submit_issue(struct kms *c, const char *key,
@@ -385,17 +379,14 @@ KMS_API KMS_CHECKED enum kms_code kms_submit_audit_read(
 KMS_API KMS_CHECKED enum kms_code kms_flush(struct kms *c);
 /*
  * Gives one answer; where none is there it flushes and waits, timeout_ms at most (0: not at all;
- * below 0: until the deadline). *out_id says whose answer it is, and the code is that request's; *out is
- * written on success only. No answer in time, or nothing under way: KMS_CODE_OK and *out_id = 0.
+ * below 0: until the deadline). *out_id says whose answer it is, and the code is that request's;
+ * *out is written on success only. None in time, none under way: KMS_CODE_OK and *out_id = 0.
  */
 KMS_API KMS_CHECKED enum kms_code kms_wait(
     struct kms *c, int timeout_ms, uint64_t *out_id, struct kms_result **out);
 /* Requests submitted and not yet given back by kms_wait(). */
 KMS_API size_t kms_in_flight(const struct kms *c);
-/*
- * To poll for reading; -1 while not connected. Drain with kms_wait(c, 0, …) until it gives id 0
- * before polling again: answers may have been read already.
- */
+/* To poll for reading; -1: not connected. Before polling call kms_wait(c, 0, …) until id 0. */
 KMS_API int kms_fd(const struct kms *c);
 
 /* ---- Envelopes: files, encrypted as streams ----------------------------------------------- */
@@ -422,10 +413,7 @@ struct kms_source {
 
 /* A sink that writes to a descriptor; `fd` must outlive the writer that uses it. */
 KMS_API struct kms_sink kms_sink_fd(const int *fd);
-/*
- * A source over an open descriptor: a file from its first byte on, or a pipe that is read in one
- * go and refuses to go back. Same rule.
- */
+/* Over an open descriptor: a file from its first byte on, a pipe in order only. Same rule. */
 KMS_API struct kms_source kms_source_fd(const int *fd);
 
 /* What stands in an envelope's header. */
@@ -470,16 +458,12 @@ KMS_API const struct kms_envelope_info *kms_envelope_info(const struct kms_envel
 KMS_API KMS_CHECKED enum kms_code kms_envelope_unlock(
     struct kms_envelope *e, struct kms_bytes plaintext, struct kms_error *err);
 /*
- * Unwraps the data key at kmsd, then as above; kms_last_error(c) says more. context NULL: the one
- * in the header. It must be given where values are hidden; elsewhere it may be, and a file of
- * another context is then KMS_CODE_INTEGRITY.
+ * Unwraps the data key at kmsd, then as above. context NULL: the header's, where that shows its
+ * values. A context that is given must be the file's, else KMS_CODE_INTEGRITY.
  */
 KMS_API KMS_CHECKED enum kms_code kms_envelope_unwrap(
     struct kms_envelope *e, struct kms *c, const struct kms_context *context);
-/*
- * The next bytes in order, fewer than n only before the end; *out_n 0 is the end, and then the
- * file is whole. On failure none of p counts, and nothing was skipped.
- */
+/* The next bytes, fewer than n at the end only; *out_n 0 is the end, and the file is whole. */
 KMS_API KMS_CHECKED enum kms_code kms_envelope_read(
     struct kms_envelope *e, void *p, size_t n, size_t *out_n, struct kms_error *err);
 /* Clear bytes from an offset; *out_n 0: the offset is at or past the end. Does not move the above. */

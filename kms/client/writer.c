@@ -12,7 +12,7 @@
 #include "kms/crypto/rand.h"
 
 enum {
-	BULK_CHUNKS = 16 /* chunks that leave in one write */
+	BULK = 16 * CHUNK_SEALED /* bytes that leave in one write */
 };
 
 struct kms_writer {
@@ -81,7 +81,7 @@ static kms_err write_bytes(struct kms_writer *w, struct bytes from, int *out_err
 			TRY(add_chunk(w, bytes_of(from.p, CHUNK_PLAIN)));
 			from = bytes_of(from.p + CHUNK_PLAIN, from.n - CHUNK_PLAIN);
 		}
-		if (w->sealed.n >= BULK_CHUNKS * CHUNK_SEALED)
+		if (w->sealed.n >= BULK)
 			TRY(send_out(w, out_errno));
 	}
 	return send_out(w, out_errno);

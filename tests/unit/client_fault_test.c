@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libkms when things go wrong: connections lost at any point, silence, peers that send rubbish,
- * full buffers on both sides, signals. Every id comes back once.
+ * full buffers on both sides, signals. Every id comes back once (kms/client/conn.c,
+ * kms/client/submit.c, kms/client/flight.c).
  */
 #include "kms/client/kms.h"
 
@@ -16,8 +17,8 @@
 #include "tests/unit/fake_kmsd.h"
 
 enum {
-	DEADLINE = 20000, /* never reached unless something hangs */
-	SHORT = 60        /* where the test waits for it */
+	DEADLINE = 20000, /* ms; never reached unless something hangs */
+	SHORT = 60        /* ms; the test waits for it */
 };
 
 #define TEXT(s)                                                                                    \
@@ -87,10 +88,9 @@ static void a_call_that_is_lost_twice_fails(void **state)
 	fake_start(&f, serve_dropping, &s);
 	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
 	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
-	assert_string_equal(kms_last_error(c)->name, "connection_lost");
+	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_CONNECTION_LOST));
 	assert_string_equal(kms_last_error(c)->code, "unavailable");
 	assert_int_equal(s.n, 2);
-	/* And the connection is good for more. */
 	assert_int_equal(kms_seal(c), KMS_CODE_OK);
 	fake_stop(&f);
 }
@@ -233,7 +233,7 @@ static void at_most_1024_are_under_way(void **state)
 	for (size_t i = 0; i < INFLIGHT_MAX; i++)
 		assert_int_equal(kms_submit_status(c, &id), KMS_CODE_OK);
 	assert_int_equal(kms_submit_status(c, &id), KMS_CODE_LIMIT);
-	assert_string_equal(kms_last_error(c)->name, "too_many");
+	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TOO_MANY));
 	assert_int_equal(kms_seal(c), KMS_CODE_LIMIT);
 	assert_int_equal(kms_wait(c, 0, &id, NULL), KMS_CODE_OK);
 	assert_int_equal(id, 0);
@@ -260,7 +260,7 @@ static void silence_ends_at_the_deadline(void **state)
 	fake_start(&f, serve_nothing, NULL);
 	AUTO(kms_close) struct kms *c = fake_client(&f, SHORT);
 	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
-	assert_string_equal(kms_last_error(c)->name, "timed_out");
+	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TIMED_OUT));
 	assert_int_equal(f.requests, 1);
 
 	ids[0] = submit_seal(c);
@@ -293,7 +293,7 @@ static void a_dripping_peer_does_not_hold_us(void **state)
 	fake_start(&f, serve_dripping, NULL);
 	AUTO(kms_close) struct kms *c = fake_client(&f, SHORT);
 	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
-	assert_string_equal(kms_last_error(c)->name, "timed_out");
+	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TIMED_OUT));
 	kms_close(&c);
 	fake_stop(&f);
 }
@@ -360,7 +360,7 @@ static void rubbish_is_a_clean_error(void **state)
 		struct kms_result *r = NULL;
 
 		assert_int_equal(kms_issue(c, "rec", NULL, 2, false, &r), KMS_CODE_UNAVAILABLE);
-		assert_string_equal(kms_last_error(c)->name, "bad_answer");
+		assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_BAD_ANSWER));
 		assert_true(kms_last_error(c)->detail[0] != '\0');
 		assert_null(r);
 		/* Asking again would not help, and the connection is gone. */
@@ -387,7 +387,7 @@ static void what_kmsd_says_as_it_closes_is_passed_on(void **state)
 	fake_start(&f, serve_farewell, NULL);
 	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
 	assert_int_equal(kms_seal(c), KMS_CODE_LIMIT);
-	assert_string_equal(kms_last_error(c)->name, "too_many");
+	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TOO_MANY));
 	/* Whatever would move a terminal's cursor is taken out. */
 	assert_string_equal(kms_last_error(c)->detail, "256 ?[1m?"
 	                                               "?!");

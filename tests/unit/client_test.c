@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libkms against a fake kmsd: the exact request of every call, every kind of answer as the public
- * structs show it, and errors. Lost connections and hostile peers: client_fault_test.c.
+ * libkms against a fake kmsd: the exact request of every call (kms/client/ops.c, made in
+ * kms/client/calls.c, kms/client/session.c) and every kind of answer as the public structs show
+ * it (kms/client/result.c). Lost connections and hostile peers: client_fault_test.c.
  */
 #include "kms/client/kms.h"
 
@@ -341,7 +342,7 @@ static void what_cannot_be_asked_is_refused_here(void **state)
 	    kms_batch(c, (enum kms_batch_op)0, "rec", tasks, 1, &r), KMS_CODE_BAD_REQUEST);
 	assert_int_equal(kms_issue(c, "rec", NULL, 1025, false, &r), KMS_CODE_TOO_BIG);
 	assert_int_equal(kms_issue(c, "rec", &wide, 1, false, &r), KMS_CODE_BAD_REQUEST);
-	assert_string_equal(kms_last_error(c)->name, "bad_context");
+	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_BAD_CONTEXT));
 	assert_int_equal(kms_key_change(c, (enum kms_key_op)0, NULL, &r), KMS_CODE_BAD_REQUEST);
 	assert_int_equal(
 	    kms_wrap(c, "rec", kms_bytes_of(big, FRAME_MAX), NULL, &r), KMS_CODE_TOO_BIG);

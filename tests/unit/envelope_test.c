@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Envelopes in memory: sizes around a chunk, reading from anywhere and how little that touches,
- * and every damage: each byte, each cut, chunks that moved, another's key. Whole files and kmsd:
- * files_test.c.
+ * Envelopes in memory, written by kms/client/writer.c and read by kms/client/envelope.c: sizes
+ * around a chunk, reading from anywhere and how little that touches, and every damage: each byte,
+ * each cut, chunks that moved, another's key. Whole files and kmsd: files_test.c.
  */
 #include "kms/client/kms.h"
 
@@ -273,7 +273,7 @@ static void every_cut_is_found(void **state)
 		assert_int_equal(read_all(&m, &err), KMS_CODE_INTEGRITY);
 		size_t chunk = memory_header(&m) + CHUNK_HEAD_LEN;
 		if (m.n < chunk + CHUNK_TAG)
-			assert_string_equal(err.name, "cut_off");
+			assert_string_equal(err.name, err_name(KMS_E_CUT_OFF));
 		else
 			assert_non_null(strstr(err.detail, "cut off or changed"));
 	}
@@ -291,12 +291,12 @@ static void a_cut_between_chunks_is_named(void **state)
 	for (size_t chunks = 0; chunks <= 3; chunks++) {
 		m.n = memory_header(&m) + CHUNK_HEAD_LEN + chunks * CHUNK_SEALED;
 		assert_int_equal(read_all(&m, &err), KMS_CODE_INTEGRITY);
-		assert_string_equal(err.name, "cut_off");
+		assert_string_equal(err.name, err_name(KMS_E_CUT_OFF));
 		/* Nor is a place past the cut taken for the end. */
 		AUTO(kms_envelope_free) struct kms_envelope *e = memory_unlock(&m, KMS_CODE_OK);
 		uint64_t far = 10 * CHUNK_PLAIN;
 		assert_int_equal(kms_envelope_read_at(e, far, p, 4, &n, &err), KMS_CODE_INTEGRITY);
-		assert_string_equal(err.name, "cut_off");
+		assert_string_equal(err.name, err_name(KMS_E_CUT_OFF));
 	}
 }
 
@@ -418,7 +418,7 @@ static void a_full_disk_is_told_and_ends_the_writer(void **state)
 		if (code == KMS_CODE_OK)
 			code = kms_writer_finish(w, &err);
 		assert_int_equal(code, KMS_CODE_INTERNAL);
-		assert_string_equal(err.name, "io");
+		assert_string_equal(err.name, err_name(KMS_E_IO));
 		assert_string_equal(err.detail, strerrordesc_np(ENOSPC));
 		if (w == NULL)
 			continue;

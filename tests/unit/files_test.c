@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole files with a toy keeper behind them: there and back through files and pipes, contexts
- * that are shown, hidden or wrong, rewrapping in place, another file's key, and descriptors that
- * fail. And the examples of docs/examples, run as their readers would.
+ * Whole files (kms/client/files.c, kms/client/fd.c) with a toy keeper behind them: there and back
+ * through files and pipes, contexts that are shown, hidden or wrong, rewrapping in place, another
+ * file's key, descriptors that fail. And the examples of docs/examples, run as readers would.
  */
 #include "kms/client/kms.h"
 
@@ -319,12 +319,12 @@ static void a_cut_file_says_so(void **state)
 	off_t cut = load_u16(map(d->locked).p + 6) + 56 + 2 * 16400;
 	assert_int_equal(ftruncate(d->locked, cut), 0);
 	assert_int_equal(decrypt(d, NULL), KMS_CODE_INTEGRITY);
-	assert_string_equal(kms_last_error(d->c)->name, "cut_off");
+	assert_string_equal(kms_last_error(d->c)->name, err_name(KMS_E_CUT_OFF));
 	assert_int_equal(ftruncate(d->locked, 0), 0);
 	assert_int_equal(decrypt(d, NULL), KMS_CODE_INTEGRITY);
 	rewind_fd(d->clear);
 	assert_int_equal(kms_decrypt_fd(d->c, NULL, d->clear, d->back), KMS_CODE_BAD_REQUEST);
-	assert_string_equal(kms_last_error(d->c)->name, "not_an_envelope");
+	assert_string_equal(kms_last_error(d->c)->name, err_name(KMS_E_NOT_AN_ENVELOPE));
 }
 
 static void descriptors_that_fail_are_told(void **state)
