@@ -9,7 +9,12 @@
 /* Only read there: the public struct has one pointer for every kind of user. */
 static void *user_of(const int *fd)
 {
-	return (void *)(uintptr_t)fd;
+	union {
+		const int *fd;
+		void *user;
+	} u = { .fd = fd };
+
+	return u.user;
 }
 
 static int fd_of(const void *user)

@@ -82,10 +82,9 @@ static inline int memory_read_at(void *user, uint64_t offset, void *p, size_t n,
 	return 0;
 }
 
-/* The source counts in *m; nothing else changes there. */
-static inline struct kms_source memory_source(const struct memory_file *m)
+static inline struct kms_source memory_source(struct memory_file *m)
 {
-	return (struct kms_source){ .read_at = memory_read_at, .user = (void *)(uintptr_t)m };
+	return (struct kms_source){ .read_at = memory_read_at, .user = m };
 }
 
 /* An envelope of `size` clear bytes, given to the writer in pieces. */
@@ -119,7 +118,7 @@ static inline size_t memory_bound(const struct memory_file *m)
 	return memory_header(m) - 2 - 128;
 }
 
-static inline struct kms_envelope *memory_unlock(const struct memory_file *m, enum kms_code want)
+static inline struct kms_envelope *memory_unlock(struct memory_file *m, enum kms_code want)
 {
 	const struct kms_source from = memory_source(m);
 	struct kms_envelope *e = NULL;
