@@ -250,11 +250,25 @@ class Instance:
             return None
         keeper = self.keeper()
         self.kmsd.terminate()
+        self._take_in_until_it_ends()
         status = self.kmsd.wait(PATIENCE)
         self.kmsd = None
         if keeper:
             wait_gone(keeper)
         return status
+
+    def _take_in_until_it_ends(self):
+        """The socket holds a few messages only: a kmsd that says more waits for us."""
+        fd = os.pidfd_open(self.kmsd.pid)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._notify, select.POLLIN)
+        end = time.monotonic() + PATIENCE
+        while fd not in dict(poll.poll(max(end - time.monotonic(), 0) * 1000)):
+            if time.monotonic() >= end:
+                break
+            self._drain()
+        os.close(fd)
 
     def kill(self):
         """kill -9 of everything: parent, keeper, helper."""
