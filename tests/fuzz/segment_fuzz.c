@@ -21,14 +21,24 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-/* Made once for the whole run; the name is free again as soon as the folder is open. */
+static char folder_path[] = "/dev/shm/segment-fuzz-XXXXXX";
+
+static void remove_folder(void)
+{
+	char file[sizeof(folder_path) + 16];
+
+	(void)snprintf(file, sizeof(file), "%s/00000000.seg", folder_path);
+	(void)unlink(file);
+	(void)rmdir(folder_path);
+}
+
+/* Made once for the whole run. */
 static int folder(void)
 {
 	static int fd = -1;
-	char path[] = "/dev/shm/segment-fuzz-XXXXXX";
 
-	if (fd < 0 && mkdtemp(path) != NULL)
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && mkdtemp(folder_path) != NULL && atexit(remove_folder) == 0)
+		fd = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	return fd;
 }
