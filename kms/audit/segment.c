@@ -66,7 +66,7 @@ kms_err segment_put_zeros(int fd, uint64_t at, uint64_t n)
 	return KMS_OK;
 }
 
-static void fd_close(int *fd)
+void segment_fd_close(const int *fd)
 {
 	if (*fd >= 0)
 		(void)close(*fd);
@@ -75,7 +75,7 @@ static void fd_close(int *fd)
 /* Written, not only reserved: else each later flush would have to record the file's extents. */
 static kms_err fill(int dir_fd, const char *name, uint32_t size)
 {
-	AUTO(fd_close)
+	AUTO(segment_fd_close)
 	int fd =
 	    openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 

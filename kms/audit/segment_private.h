@@ -13,6 +13,8 @@ enum {
 
 /* "00000007.seg". */
 void segment_name(uint32_t number, char out[static SEGMENT_NAME_MAX]);
+/* An owner of a descriptor: `AUTO(segment_fd_close) int fd`. */
+void segment_fd_close(const int *fd);
 /* errno as a reason not to write: KMS_E_AUDIT_FULL or KMS_E_AUDIT_IO. */
 kms_err segment_errno(void);
 /* All n bytes at `at`, however often the call is cut short. */

@@ -13,19 +13,13 @@
 #include "kms/audit/segment_private.h"
 #include "kms/audit/trail_private.h"
 
-static void fd_close(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
-
 /* Zeros over [from, to) of a segment. */
 static kms_err wipe_tail(int dir_fd, uint32_t number, uint64_t from, uint64_t to)
 {
 	char name[SEGMENT_NAME_MAX];
 
 	segment_name(number, name);
-	AUTO(fd_close) int fd = openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO(segment_fd_close) int fd = openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return KMS_E_AUDIT_IO;
 	TRY(segment_put_zeros(fd, from, to - from));

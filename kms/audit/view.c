@@ -11,12 +11,6 @@
 
 #include "kms/audit/segment_private.h"
 
-static void fd_close(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
-
 void segment_view_free(struct segment_view **v)
 {
 	if (*v == NULL)
@@ -53,7 +47,7 @@ kms_err segment_view_map(int dir_fd, uint32_t number, struct segment_view **out)
 	char name[SEGMENT_NAME_MAX];
 
 	segment_name(number, name);
-	AUTO(fd_close) int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO(segment_fd_close) int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? KMS_E_NOT_FOUND : KMS_E_AUDIT_IO;
 	AUTO(segment_view_free) struct segment_view *v = calloc(1, sizeof(*v));

@@ -51,7 +51,7 @@ static const size_t small_groups[3] = { 1, 3, 2 };
 /* Puts everything back that a round changed. */
 static void restore(const struct three *t)
 {
-	log_patch(&t->dir, 0, 0, bytes_of(t->image.p, t->ends[2] + 4 * SECTOR));
+	log_patch(&t->dir, 0, 0, bytes_of(t->image.p, t->ends[2] + 4UL * SECTOR));
 }
 
 /* Records whose frames end at or before `cut`. */
@@ -113,7 +113,7 @@ static void rubbish_behind_a_cut(void **state)
 {
 	(void)state;
 	AUTO(three_done) struct three t = three_new(small_groups, false);
-	uint8_t rubbish[3 * SECTOR];
+	uint8_t rubbish[3UL * SECTOR];
 
 	for (size_t i = 0; i < sizeof(rubbish); i++)
 		rubbish[i] = (uint8_t)(i * 31 + i / 7 + 1);
@@ -135,7 +135,7 @@ static void every_byte_flipped(void **state)
 	AUTO(three_done) struct three t = three_new(small_groups, false);
 	size_t last = t.ends[2] - SEGMENT_FRAME_HEAD - SEGMENT_GROUP_LEN;
 
-	for (size_t i = 0; i < t.ends[2] + 3 * SECTOR; i++) {
+	for (size_t i = 0; i < t.ends[2] + 3UL * SECTOR; i++) {
 		struct trail_end end = { .dropped = 0 };
 		uint8_t x = t.image.p[i] ^ (uint8_t)(1 << i % 8);
 		log_patch(&t.dir, 0, i, bytes_of(&x, 1));
@@ -223,7 +223,7 @@ static void sectors_of_an_older_group_missing(void **state)
 	assert_int_equal(story_recover(&t.dir), KMS_E_AUDIT_CORRUPT);
 	restore(&t);
 	/* A change that leaves no sector empty, in the last group. */
-	log_patch(&t.dir, 0, t.ends[1] + 5 * SECTOR, bytes_of(zeros, SECTOR / 2));
+	log_patch(&t.dir, 0, t.ends[1] + 5UL * SECTOR, bytes_of(zeros, SECTOR / 2));
 	assert_int_equal(story_recover(&t.dir), KMS_E_AUDIT_CORRUPT);
 	restore(&t);
 	story_is_whole(&t.dir, t.sizes[2], false);
@@ -250,7 +250,7 @@ static void what_was_dropped_stays_dropped(void **state)
 {
 	(void)state;
 	AUTO(three_done) struct three t = three_new(large_groups, false);
-	static const uint8_t zeros[2 * SECTOR];
+	static const uint8_t zeros[2UL * SECTOR];
 	struct trail_end end;
 
 	/* The first two sectors behind the second group never arrived. */

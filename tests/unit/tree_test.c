@@ -137,12 +137,12 @@ static void a_leaf_is_no_node(void **state)
 {
 	(void)state;
 	struct tree t = { .size = 0 };
-	uint8_t pair[2 * SHA256_LEN], as_leaf[SHA256_LEN], root[SHA256_LEN];
+	uint8_t pair[2][SHA256_LEN], as_leaf[SHA256_LEN], root[SHA256_LEN];
 
 	for (size_t i = 0; i < 2; i++) {
 		AUTO(hex_done) struct hex h = hex_of(leaves[i]);
-		assert_int_equal(tree_leaf(hex_bytes(h), pair + i * SHA256_LEN), KMS_OK);
-		assert_int_equal(tree_append(&t, pair + i * SHA256_LEN), KMS_OK);
+		assert_int_equal(tree_leaf(hex_bytes(h), pair[i]), KMS_OK);
+		assert_int_equal(tree_append(&t, pair[i]), KMS_OK);
 	}
 	assert_int_equal(tree_leaf(bytes_of(pair, sizeof(pair)), as_leaf), KMS_OK);
 	assert_int_equal(tree_root(&t, root), KMS_OK);
