@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The files of the audit log: preallocated, zero-filled segments `00000000.seg`, `00000001.seg` … of a
- * fixed size. A segment is a head and frames; zeros follow the last one.
+ * The files of the audit log: preallocated, zero-filled segments `00000000.seg`, `00000001.seg` …
+ * of a fixed size. A segment is a head and frames; zeros follow the last one.
  *   head:  "KMSA" | format 1 | flags 3 | segment 4 | size 4 | instance 16 | first sequence 8 |
  *          MAC before it 32 | edge count 1 | edge hashes 32 each | HMAC 32 | CRC32C 4
  *   frame: length 4 | CRC32C 4 | type 1 | payload       (the CRC covers type and payload)
@@ -47,7 +47,7 @@ struct bytes segment_head_signed(struct bytes head);
 MUST_USE kms_err segment_head_decode(
     struct bytes in, struct segment_head *out, size_t *out_len);
 
-/* One frame in `in`; *out_used = 0 at the zeros after the last. KMS_E_AUDIT_CORRUPT for anything else. */
+/* One frame in `in`; *out_used = 0 at the zeros after the last. Else KMS_E_AUDIT_CORRUPT. */
 MUST_USE kms_err segment_frame_find(
     struct bytes in, uint8_t *out_type, struct bytes *out_payload, size_t *out_used);
 
@@ -70,15 +70,15 @@ struct segment_write {
 	struct bytes bytes;
 };
 /*
- * Writes the pieces in their order: one pwrite each, one fdatasync for those of the same file, which is on
- * disk before the next file is touched. Makes a segment that begins here and was not prepared.
- * Writing the same pieces again after a failure is right. Refuses, until it is put back, a file
- * that was removed, cut or replaced since it was opened, and a folder that was moved away.
- * KMS_E_AUDIT_IO, KMS_E_AUDIT_FULL; KMS_E_AUDIT_CORRUPT where a new segment has a stranger's content.
+ * Writes the pieces in their order: one pwrite each, one fdatasync for those of the same file,
+ * which is on disk before the next file is touched. Makes a segment that begins here and was not
+ * prepared. Writing the same pieces again after a failure is right. Refuses, until it is put back,
+ * a file that was removed, cut or replaced since it was opened, and a folder that was moved away.
+ * KMS_E_AUDIT_IO, KMS_E_AUDIT_FULL; KMS_E_AUDIT_CORRUPT for what a stranger put in its place.
  */
 MUST_USE kms_err segments_write(struct segments *s, const struct segment_write *w, size_t n);
 
-/* The numbers of the segments there are: first and one past the last; 0, 0 for none. Gaps are KMS_E_AUDIT_CORRUPT. */
+/* First and one past the last of the segments there are; 0, 0: none. A gap: KMS_E_AUDIT_CORRUPT. */
 MUST_USE kms_err segments_range(int dir_fd, uint32_t *out_first, uint32_t *out_end);
 
 /* Reading: a segment mapped read-only. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The growing end of the audit log, in the loop: gives each record its number, its leaf and its place in a
- * segment, and closes each group with a MAC under the audit key. Touches no file: take a group
+ * The growing end of the audit log, in the loop: gives each record its number, its leaf and its
+ * place in a segment, and closes each group with a MAC under the audit key. Touches no file: take a group
  * with trail_take and give it to the journal.
  */
 #pragma once
@@ -27,9 +27,9 @@ void trail_end_done(struct trail_end *e);
 
 /*
  * Finds the end by reading the last segment. A torn tail (a frame cut short or with a wrong CRC,
- * and nothing but zeros or rubbish behind it, or frames of the same write behind sectors that never arrived) is dropped
- * and overwritten with zeros. Needs no key. Before anything is written. KMS_E_AUDIT_CORRUPT for damage that a crash can't
- * explain, KMS_E_AUDIT_NEWER, KMS_E_AUDIT_IO.
+ * and nothing but zeros or rubbish behind it, or frames of the same write behind sectors that
+ * never arrived) is dropped and overwritten with zeros. Needs no key. Before anything is written.
+ * KMS_E_AUDIT_CORRUPT for damage that a crash can't explain, KMS_E_AUDIT_NEWER, KMS_E_AUDIT_IO.
  */
 MUST_USE kms_err trail_recover(int dir_fd, struct trail_end *out);
 /*
@@ -65,8 +65,8 @@ size_t trail_pending(const struct trail *t);
 MUST_USE kms_err trail_root(const struct trail *t, uint64_t *out_size, uint8_t out[static 32]);
 
 /*
- * A closed group: pieces for segments_write, owned. `first`/`count` are its records. Freed by any thread,
- * before or after the trail; its memory then serves a later group.
+ * A closed group: pieces for segments_write, owned. `first`/`count` are its records. Freed by any
+ * thread, before or after the trail; its memory then serves a later group.
  */
 struct trail_group {
 	struct segment_write *writes;
@@ -78,6 +78,6 @@ struct trail_group {
 	size_t room;
 	struct trail_home *home;
 };
-/* Closes the group (group frame if there is a key) and gives it. KMS_E_NOT_FOUND with nothing pending. */
+/* Closes the group (with a MAC if there is a key). KMS_E_NOT_FOUND with nothing pending. */
 MUST_USE kms_err trail_take(struct trail *t, struct trail_group **out);
 void trail_group_free(struct trail_group **g);

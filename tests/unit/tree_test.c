@@ -118,7 +118,7 @@ static void the_edge_is_full_subtrees(void **state)
 
 	/* It alone goes on. */
 	struct tree again = { .size = t.size };
-	memcpy(again.edge, t.edge, 3 * SHA256_LEN);
+	memcpy(again.edge, t.edge, sizeof(t.edge));
 	add_hex(&again, leaves[7]);
 	root_is(&again, roots[8]);
 }
