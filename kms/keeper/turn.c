@@ -17,7 +17,7 @@ enum {
 	GROUPS_MAX = 2,     /* with the journal at once */
 	EARLY_RECORDS = 16, /* so many are worth a flush of their own while it is idle */
 	GATHER_MAX =
-	    65536, /* records waiting for a dead disk, before nothing is recorded any more */
+	    64 << 20, /* bytes of records waiting for a dead disk; beyond, nothing is recorded */
 	STUCK_AFTER_US = 1500000 /* a flush longer than this counts as failed */
 };
 
@@ -36,6 +36,7 @@ struct turn {
 	struct turn_end ends[GROUPS_MAX]; /* where each group under way ends, by number */
 	uint64_t news;                    /* log size behind the last record that others made */
 	uint64_t time_us;                 /* of the last record: the log's time never goes back */
+	size_t gathered;                  /* bytes of the group at hand, at most */
 	uint64_t since_us;                /* when the oldest group under way was handed over */
 	uint32_t prepared;                /* the last segment that was asked for ahead */
 	kms_err failed;                   /* why nothing is answered now */
@@ -50,6 +51,10 @@ kms_err turn_new(struct keeper *k, struct turn **out)
 	TRY(trail_recover(k->audit_dir, &end));
 	t->durable.size = end.tree.size;
 	TRY(tree_root(&end.tree, t->durable.root));
+	if (end.dropped > 0)
+		LOG(LOG_LEVEL_WARNING, "audit-torn",
+		    "The end of the log was torn by a crash and is dropped; nothing of it had been answered.",
+		    log_u64("bytes", end.dropped));
 	t->group = 1;
 	TRY(trail_new(&end, k->instance, k->config->audit_segment, &t->trail));
 	*out = MOVE(t);
@@ -69,8 +74,9 @@ void turn_free(struct turn **t)
 kms_err turn_record(struct keeper *k, struct record *r)
 {
 	struct turn *t = k->turn;
-	if (trail_pending(t->trail) >= GATHER_MAX)
+	if (t->gathered >= GATHER_MAX)
 		return KMS_E_AUDIT_IO;
+	t->gathered += record_room(r);
 	t->time_us = k->wall_us > t->time_us ? k->wall_us : t->time_us;
 	r->time_us = t->time_us;
 	memcpy(r->boot, k->boot, sizeof(r->boot));
@@ -138,6 +144,7 @@ static void hand_over(struct keeper *k)
 	if (number - t->done == 1)
 		t->since_us = k->mono_us;
 	t->ends[number % GROUPS_MAX] = end;
+	t->gathered = 0;
 	uint32_t segment = g->segment;
 	/* Two groups never fill its queue; without memory we can't go on. */
 	CHECK(journal_put_group(k->journal, g, number) == KMS_OK);
