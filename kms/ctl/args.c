@@ -248,8 +248,8 @@ kms_err args_parse(
 	optind = 0; /* glibc: begin anew */
 	opterr = 0;
 	/* One thread: the tool reads its words before anything else. */
-	while ((found = getopt_long(argc, argv, t.letters, t.names, NULL)) !=
-	       -1) { /* NOLINT(concurrency-mt-unsafe) */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
+	while ((found = getopt_long(argc, argv, t.letters, t.names, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 		char letter[3] = { '-', (char)optopt, '\0' };
 

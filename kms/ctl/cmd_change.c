@@ -73,11 +73,12 @@ static void tell(
 	if (change->op == KMS_KEY_ROTATE || s.versions == 0)
 		ctl_talk(c, "%s: the key %s.", key->key, change->means);
 	else if (s.versions == 1)
-		ctl_talk(c, "%s: version %u %s. It has issued %ju and wrapped %ju keys.", key->key,
-		    (unsigned)s.last, change->means, (uintmax_t)s.issued, (uintmax_t)s.wrapped);
+		ctl_talk(c, "%s: version %u %s. Issued under it: %ju data keys; wrapped: %ju.",
+		    key->key, (unsigned)s.last, change->means, (uintmax_t)s.issued,
+		    (uintmax_t)s.wrapped);
 	else
 		ctl_talk(c,
-		    "%s: each of its %zu versions %s. They have issued %ju and wrapped %ju keys.",
+		    "%s: each of its %zu versions %s. Issued under them: %ju data keys; wrapped: %ju.",
 		    key->key, s.versions, change->means, (uintmax_t)s.issued, (uintmax_t)s.wrapped);
 }
 

@@ -130,7 +130,7 @@ static kms_err print_job(struct ctl *c, const struct job *j, const struct kms_it
 	return ctl_print(c, &o);
 }
 
-static kms_err encrypt(struct ctl *c, struct job *j)
+static kms_err encrypt_file(struct ctl *c, struct job *j)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
 	size_t n;
@@ -186,7 +186,7 @@ kms_err cmd_encrypt(struct ctl *c)
 		return plan_encrypt(c, &j);
 	TRY(target_open(c, c->args.text[OPT_OUTPUT], &j.out));
 	TRY(check_places(c, &j));
-	return encrypt(c, &j);
+	return encrypt_file(c, &j);
 }
 
 static kms_err print_decrypted(struct ctl *c, const struct job *j)

@@ -21,11 +21,17 @@ kms_err cmd_key_create(struct ctl *c)
 
 	TRY(ctl_connect(c));
 	TRY(ctl_ask(c, kms_key_create(c->kms, &spec, &r)));
+	const struct kms_key *key = kms_result_key(r);
 	if (spec.dry_run) {
-		ctl_talk(c, "The key %s can be made; nothing was changed.", spec.key);
+		/* Its id and dates mean nothing: the real one will have others. */
+		ctl_talk(c, "The key %s can be made; nothing was changed.", key->key);
 		out_bool(&o, "dry_run", NULL, true);
+		out_str(&o, "key", "key", key->key);
+		out_str(&o, "class", "class", key->key_class);
+		out_str(&o, "algorithm", "algorithm", key->algorithm);
+		return ctl_print(c, &o);
 	}
-	keyview_put(&o, kms_result_key(r), 0);
+	keyview_put(&o, key, 0);
 	return ctl_print(c, &o);
 }
 

@@ -86,8 +86,8 @@ static kms_err plan_seal(struct ctl *c)
 	if (!look_is_unsealed(s))
 		return ctl_refuse(c, KMS_E_SEALED, "%s", s->state);
 	ctl_talk(c,
-	    "%ju keys with %ju versions would leave the memory, and %ju connections would be "
-	    "refused; nothing was changed.",
+	    "The memory would forget what it holds (keys: %ju, versions: %ju) and what is asked would "
+	    "be refused (connections: %ju); nothing was changed.",
 	    (uintmax_t)s->keys, (uintmax_t)s->versions, (uintmax_t)s->connections);
 	return print_state(c, s->state, true);
 }
@@ -114,8 +114,8 @@ static kms_err plan_unseal(struct ctl *c)
 		ctl_talk(
 		    c, "The slot %s would be tried; nothing was changed.", c->args.text[OPT_SLOT]);
 	else
-		ctl_talk(
-		    c, "%zu slots would be tried in their order; nothing was changed.", s->slot_n);
+		ctl_talk(c, "All slots (%zu) would be tried in their order; nothing was changed.",
+		    s->slot_n);
 	return print_state(c, s->state, true);
 }
 

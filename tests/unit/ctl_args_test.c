@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of the command line: what they become, and what each wrong one is told. */
+#include "kms/ctl/args.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+	WORDS_MAX = 24
+};
+
+#define ALL (OPT_BIT(OPT_TOTAL) - 1)
+
+/* Parses a line of words, which are cut at spaces in place. */
+static kms_err parse(char *line, uint32_t allowed, struct args *out)
+{
+	static char program[] = "kmsctl";
+	char *words[WORDS_MAX] = { program }, *rest = NULL;
+	int n = 1;
+
+	*out = (struct args){ .operand_n = 0 };
+	for (char *w = strtok_r(line, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest))
+		words[n++] = w;
+	return args_parse(n, words, allowed, false, out, NULL);
+}
+
+#define PARSE(line, allowed, out)                                                                  \
+	char words_of_##out[] = line;                                                              \
+	struct args out;                                                                           \
+	assert_int_equal(parse(words_of_##out, (allowed), &out), KMS_OK)
+
+static void assert_refused(const char *line, uint32_t allowed, const char *says)
+{
+	char words[256];
+	struct args a;
+
+	(void)strncpy(words, line, sizeof(words) - 1);
+	words[sizeof(words) - 1] = '\0';
+	assert_int_equal(parse(words, allowed, &a), KMS_E_BAD_REQUEST);
+	if (strstr(a.error, says) == NULL)
+		fail_msg("\"%s\" was told \"%s\"", line, a.error);
+}
+
+static void options_and_words_mix(void **state)
+{
+	(void)state;
+	PARSE("rec --json file -q --count 3", ALL, a);
+	assert_true(a.given[OPT_JSON] && a.given[OPT_QUIET]);
+	assert_int_equal(a.number[OPT_ISSUE_COUNT], 3);
+	assert_int_equal(a.operand_n, 2);
+	assert_string_equal(a.operands[0], "rec");
+	assert_string_equal(a.operands[1], "file");
+}
+
+static void values_come_in_both_forms(void **state)
+{
+	(void)state;
+	PARSE("--output=a --subject b -o c", ALL, a);
+	assert_string_equal(a.text[OPT_OUTPUT], "c");
+	assert_string_equal(a.text[OPT_SUBJECT], "b");
+}
+
+static void a_dash_is_a_word(void **state)
+{
+	(void)state;
+	PARSE("- -o -", ALL, a);
+	assert_int_equal(a.operand_n, 1);
+	assert_string_equal(a.operands[0], "-");
+	assert_string_equal(a.text[OPT_OUTPUT], "-");
+}
+
+static void two_dashes_end_the_options(void **state)
+{
+	(void)state;
+	PARSE("-- --json", ALL, a);
+	assert_false(a.given[OPT_JSON]);
+	assert_string_equal(a.operands[0], "--json");
+}
+
+static void spans_become_seconds(void **state)
+{
+	(void)state;
+	PARSE("--rotate-every 90d --timeout=2min", ALL, a);
+	assert_int_equal(a.number[OPT_ROTATE_EVERY], 90 * 86400);
+	assert_int_equal(a.number[OPT_TIMEOUT], 120);
+}
+
+static void pairs_gather(void **state)
+{
+	(void)state;
+	PARSE("--context call=1 -c tenant=a=b -c empty= --new-context x=y", ALL, a);
+	struct kms_context context = args_context_of(&a.context);
+
+	assert_int_equal(context.n, 3);
+	assert_string_equal(context.pairs[0].name, "call");
+	assert_memory_equal(context.pairs[1].value.p, "a=b", 3);
+	assert_int_equal(context.pairs[1].value.n, 3);
+	assert_int_equal(context.pairs[2].value.n, 0);
+	assert_int_equal(args_context_of(&a.new_context).n, 1);
+}
+
+static void the_first_word_stops_it(void **state)
+{
+	char program[] = "kmsctl", json[] = "--json", verb[] = "status", other[] = "--nonsense";
+	char *words[] = { program, json, verb, other, NULL };
+	struct args a = { .operand_n = 0 };
+	int next = 0;
+
+	(void)state;
+	assert_int_equal(args_parse(4, words, OPT_COMMON, true, &a, &next), KMS_OK);
+	assert_true(a.given[OPT_JSON]);
+	assert_int_equal(next, 2);
+}
+
+static void numbers_are_decimal(void **state)
+{
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(args_number("0", &n), KMS_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(args_number("18446744073709551615", &n), KMS_OK);
+	assert_true(n == UINT64_MAX);
+}
+
+static void other_numbers_are_refused(void **state)
+{
+	static const char *const wrong[] = { "", "-1", "+1", " 1", "1 ", "0x10", "1e3", "1.0",
+		"18446744073709551616", "99999999999999999999999" };
+	uint64_t n = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		assert_int_equal(args_number(wrong[i], &n), KMS_E_BAD_REQUEST);
+		assert_int_equal(n, 7);
+	}
+}
+
+static void unknown_options_are_named(void **state)
+{
+	(void)state;
+	assert_refused("--frobnicate", ALL, "--frobnicate");
+	assert_refused("--frobnicate=1", ALL, "--frobnicate here");
+	assert_refused("-Z", ALL, "-Z");
+	assert_refused("--contxt a=b", ALL, "did you mean --context?");
+	assert_refused("--dryrun", ALL, "did you mean --dry-run?");
+}
+
+/* Known elsewhere, unknown here: nothing that the command would ignore. */
+static void options_of_other_commands_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("--rm", OPT_COMMON, "--rm");
+	assert_refused("-o x", OPT_COMMON, "-o");
+	assert_refused("--yes", OPT_COMMON | OPT_BIT(OPT_DRY_RUN), "--yes");
+}
+
+static void missing_values_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("--count", ALL, "--count wants a value");
+	assert_refused("-o", ALL, "-o wants a value");
+	assert_refused("--json=yes", ALL, "--json takes no value");
+}
+
+static void wrong_values_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("--count 0", ALL, "from 1 to 1024");
+	assert_refused("--count 1025", ALL, "from 1 to 1024");
+	assert_refused("--count ten", ALL, "\"ten\"");
+	assert_refused("--version 0", ALL, "--version");
+	assert_refused("--version 4294967296", ALL, "--version");
+	assert_refused("--timeout soon", ALL, "--timeout takes a time");
+	assert_refused("--output=", ALL, "may not be empty");
+	assert_refused("--reason 01234567890123456789012345678901234567890123456789012345678901234",
+	    ALL, "at most 64 bytes");
+}
+
+static void wrong_pairs_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("-c call", ALL, "name=value");
+	assert_refused("-c =1", ALL, "name=value");
+	assert_refused("-c a=1 -c a=2", ALL, "twice");
+	assert_refused("-c a,b=1", ALL, "printable");
+	assert_refused("-c a\xc3\xa4=1", ALL, "printable");
+	assert_refused("-c 01234567890123456789012345678901234567890123456789012345678901234=1",
+	    ALL, "64 bytes");
+}
+
+static void too_many_pairs_are_refused(void **state)
+{
+	struct args_context c = { .n = 0 };
+	char error[ARGS_ERROR_MAX], pair[] = "a=1";
+
+	(void)state;
+	for (int i = 0; i < ARGS_PAIRS; i++) {
+		pair[0] = (char)('a' + i);
+		assert_int_equal(args_add_pair(&c, pair, error), KMS_OK);
+	}
+	assert_int_equal(args_add_pair(&c, "z=1", error), KMS_E_BAD_REQUEST);
+	assert_non_null(strstr(error, "16 pairs"));
+	assert_int_equal(c.n, ARGS_PAIRS);
+}
+
+static void a_long_value_is_refused(void **state)
+{
+	struct args_context c = { .n = 0 };
+	char error[ARGS_ERROR_MAX], pair[2 + 257 + 1] = "a=";
+
+	(void)state;
+	memset(pair + 2, 'x', 257);
+	assert_int_equal(args_add_pair(&c, pair, error), KMS_E_BAD_REQUEST);
+	pair[2 + 256] = '\0';
+	assert_int_equal(args_add_pair(&c, pair, error), KMS_OK);
+	assert_int_equal(c.pairs[0].value.n, 256);
+}
+
+static void too_many_words_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("a b c d e", ALL, "\"e\"");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_and_words_mix),
+		cmocka_unit_test(values_come_in_both_forms),
+		cmocka_unit_test(a_dash_is_a_word),
+		cmocka_unit_test(two_dashes_end_the_options),
+		cmocka_unit_test(spans_become_seconds),
+		cmocka_unit_test(pairs_gather),
+		cmocka_unit_test(the_first_word_stops_it),
+		cmocka_unit_test(numbers_are_decimal),
+		cmocka_unit_test(other_numbers_are_refused),
+		cmocka_unit_test(unknown_options_are_named),
+		cmocka_unit_test(options_of_other_commands_are_refused),
+		cmocka_unit_test(missing_values_are_refused),
+		cmocka_unit_test(wrong_values_are_refused),
+		cmocka_unit_test(wrong_pairs_are_refused),
+		cmocka_unit_test(too_many_pairs_are_refused),
+		cmocka_unit_test(a_long_value_is_refused),
+		cmocka_unit_test(too_many_words_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
