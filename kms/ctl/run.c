@@ -26,13 +26,24 @@ static bool may_color(void)
 	       strcmp(environment("TERM"), "dumb") != 0;
 }
 
+/* Looked for before the words are read: what is wrong with them should come as JSON too. */
+static bool has_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	}
+	return false;
+}
+
 static kms_err set_style(struct ctl *c)
 {
 	const char *format = environment("KMS_FORMAT");
 
 	c->style.color = may_color();
 	c->style.quiet = c->args.given[OPT_QUIET];
-	c->style.json = c->args.given[OPT_JSON] || strcmp(format, "json") == 0;
+	if (c->args.given[OPT_JSON] || strcmp(format, "json") == 0)
+		c->style.json = true;
 	if (format[0] != '\0' && strcmp(format, "json") != 0 && strcmp(format, "text") != 0)
 		return ctl_usage(c, "KMS_FORMAT is json or text, not \"%.32s\"", format);
 	return KMS_OK;
@@ -177,7 +188,7 @@ static int finish(struct ctl *c, kms_err e)
 
 int ctl_run(int argc, char **argv)
 {
-	struct ctl c = { .command = NULL };
+	struct ctl c = { .style = { .json = has_json(argc, argv) } };
 
 	int status = finish(&c, run_words(&c, argc, argv));
 	kms_close(&c.kms);
