@@ -212,7 +212,7 @@ kms_err cmd_random(struct ctl *c)
 	AUTO(kms_result_free) struct kms_result *r = NULL;
 	AUTO(out_done) struct out o = { .field_n = 0 };
 	AUTO(buf_done) struct buf line = { .n = 0 };
-	uint32_t n;
+	uint32_t n = 0;
 
 	TRY(parse_size(c, &n));
 	bool text = c->args.given[OPT_BASE64] && !c->style.json;
