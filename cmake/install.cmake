@@ -24,8 +24,17 @@ file(RELATIVE_PATH KMS_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(packaging/kms.pc.in kms.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/kms.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
 	COMPONENT client)
-if(EXISTS ${PROJECT_SOURCE_DIR}/packaging/completion/kmsctl)
-	install(FILES packaging/completion/kmsctl
+# The completion script comes out of kmsctl itself, so it can't be stale. Where the program that was
+# built does not run here, packagers make it on the target: kmsctl completion.
+if(TARGET kmsctl AND NOT CMAKE_CROSSCOMPILING)
+	set(completion ${CMAKE_BINARY_DIR}/completion/kmsctl)
+	add_custom_command(OUTPUT ${completion}
+		COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/completion
+		COMMAND kmsctl completion bash > ${completion}
+		DEPENDS kmsctl
+		VERBATIM)
+	add_custom_target(completion ALL DEPENDS ${completion})
+	install(FILES ${completion}
 		DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 endif()
 install(FILES packaging/kmsd.service packaging/kmsd.socket DESTINATION lib/systemd/system)
