@@ -373,16 +373,29 @@ def test_audit(shared):
 
 
 def test_audit_tail_follows(shared):
-    with subprocess.Popen([KMSCTL, "audit", "tail", "-f", "--lines", "0", "--json"],
+    with subprocess.Popen([KMSCTL, "audit", "tail", "-f", "--lines", "1", "--json"],
                           stdout=subprocess.PIPE, env=environment(shared)) as tail:
         try:
-            while True:  # its own reading comes first
-                issue(shared, "--subject", "follow-me")
-                line = json.loads(tail.stdout.readline())
-                if line.get("subject") == "follow-me":
-                    break
+            assert json.loads(tail.stdout.readline())["seq"] >= 0
+            issue(shared, "--subject", "follow-me")
+            while json.loads(tail.stdout.readline()).get("subject") != "follow-me":
+                pass
         finally:
             tail.kill()
+
+
+def test_following_does_not_follow_itself(shared):
+    """Reading leaves a record; that record must not wake the reading, for ever."""
+    with subprocess.Popen([KMSCTL, "audit", "tail", "-f", "--lines", "1", "--json"],
+                          stdout=subprocess.PIPE, env=environment(shared)) as tail:
+        tail.stdout.readline()
+        before = shared.status().audit_records
+        issue(shared, "--subject", "seen")
+        while json.loads(tail.stdout.readline()).get("subject") != "seen":
+            pass
+        between = shared.status().audit_records - before
+        tail.kill()
+    assert between < 10
 
 
 def test_doctor(shared):
