@@ -67,7 +67,7 @@ enum {
 	ARGS_ERROR_MAX = 256
 };
 
-/* The pairs of a context; text has their names. */
+/* The pairs of a context; they point into it, so it must not be copied. */
 struct args_context {
 	struct kms_pair pairs[ARGS_PAIRS];
 	char names[ARGS_PAIRS][ARGS_NAME_MAX + 1];
