@@ -35,7 +35,7 @@
 
 enum {
 	CHIP_PATH = 64,
-	CHIP_START_US = 10000000 /* a chip that isn't there by then never will be */
+	CHIP_START_US = 30000000 /* a chip that isn't there by then never will be */
 };
 
 struct chip {
@@ -75,14 +75,14 @@ static inline _Noreturn void chip_exec(const char *dir)
 	_exit(127);
 }
 
-/* Until the control socket takes connections; the chip answers from then on. */
-static inline void chip_wait(const struct chip *c)
+/* Until a socket of the chip's takes connections. */
+static inline void chip_wait(const struct chip *c, const char *name)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const uint64_t end = clock_mono_us() + CHIP_START_US;
 	bool up = false;
 
-	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/s.ctrl", c->dir);
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", c->dir, name);
 	while (!up) {
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		up = connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
@@ -105,7 +105,9 @@ static inline void chip_start(struct chip *c)
 	CHECK(c->pid >= 0);
 	if (c->pid == 0)
 		chip_exec(c->dir);
-	chip_wait(c);
+	/* The control socket is there first, and says nothing about the other. */
+	chip_wait(c, "s.ctrl");
+	chip_wait(c, "s");
 }
 
 /* As a power cut: no word to the chip. */
