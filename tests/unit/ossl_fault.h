@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes the N-th call into OpenSSL, or for memory, fail. Include it in one file of a test: its
- * definitions stand before those of the shared libraries, for our own code alone. A story is told
- * again with N = 1, 2, 3… until it passes untouched; so every way out on a failure is taken.
+ * definitions stand before those of the shared libraries, hidden from these, so for our own code
+ * alone: what OpenSSL does inside is its own affair. A story is told again with N = 1, 2, 3…
+ * until it passes untouched; so every way out on a failure is taken.
  */
 #pragma once
 
@@ -42,7 +43,7 @@ static inline void *fault_real(const char *name)
 /* Defines `name`, which gives `failure` when its turn has come. Parameters and arguments come in
  * parentheses. */
 #define FAULTY(type, name, params, args, failure)                                                  \
-	__attribute__((visibility("default"))) type name params                                    \
+	__attribute__((visibility("hidden"))) type name params                                     \
 	{                                                                                          \
 		/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration */                    \
 		static type(*real) params;                                                         \
@@ -85,6 +86,7 @@ FAULTY(int, RAND_priv_bytes, (unsigned char *out, int n), (out, n), 0)
 /* glibc's headers carry attributes that a definition of ours must repeat. */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                             \
     !FAULT_HAS_FEATURE(address_sanitizer) && !FAULT_HAS_FEATURE(thread_sanitizer)
+FAULTY(void *, malloc, (size_t n), (n), NULL)
 FAULTY(void *, calloc, (size_t n, size_t size), (n, size), NULL)
 FAULTY(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size), NULL)
 FAULTY(int, madvise, (void *p, size_t n, int advice), (p, n, advice), -1)
