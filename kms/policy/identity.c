@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+/* What the kernel gives for a socket without a peer. The pid of one is 0, but so is that of a peer
+ * in another container. */
+static const uid_t no_uid = (uid_t)-1;
+
 static kms_err check_domain(int fd)
 {
 	int domain = 0;
@@ -50,7 +54,7 @@ kms_err identity_of_peer(int fd, struct identity *out)
 	socklen_t n = sizeof(cred);
 
 	TRY(check_domain(fd));
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) != 0 || cred.pid == 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) != 0 || cred.uid == no_uid)
 		return KMS_E_IO;
 	who.uid = cred.uid;
 	who.gid = cred.gid;
