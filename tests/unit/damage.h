@@ -11,11 +11,16 @@
 #include "kms/base/base.h"
 #include "kms/base/types.h"
 
+enum {
+	DAMAGE_MAX = 1 << 21 /* bytes; also keeps the compiler from fearing larger ones */
+};
+
 /* at: bytes that are left, or the number of the bit that was flipped. */
 typedef void damage_check(struct bytes damaged, size_t at, void *arg);
 
 static inline uint8_t *damage_copy(struct bytes x)
 {
+	CHECK(x.n <= DAMAGE_MAX);
 	uint8_t *p = malloc(x.n > 0 ? x.n : 1);
 
 	CHECK(p != NULL);
@@ -50,6 +55,7 @@ static inline void damage_flips(struct bytes whole, damage_check *check, void *a
 /* One byte more than there should be. */
 static inline void damage_longer(struct bytes whole, damage_check *check, void *arg)
 {
+	CHECK(whole.n <= DAMAGE_MAX);
 	uint8_t *p = malloc(whole.n + 1);
 
 	CHECK(p != NULL);
