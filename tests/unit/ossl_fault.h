@@ -7,10 +7,14 @@
  */
 #pragma once
 
+/* hash_sha256 uses the plain SHA256_* calls. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <dlfcn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +77,9 @@ FAULTY(int, EVP_CipherUpdate,
     (c, out, n, in, in_n), 0)
 FAULTY(int, EVP_CipherFinal_ex, (EVP_CIPHER_CTX *c, unsigned char *out, int *n), (c, out, n), 0)
 FAULTY(int, EVP_CIPHER_CTX_ctrl, (EVP_CIPHER_CTX *c, int type, int n, void *p), (c, type, n, p), 0)
+FAULTY(int, SHA256_Init, (SHA256_CTX *c), (c), 0)
+FAULTY(int, SHA256_Update, (SHA256_CTX *c, const void *p, size_t n), (c, p, n), 0)
+FAULTY(int, SHA256_Final, (unsigned char *out, SHA256_CTX *c), (out, c), 0)
 FAULTY(EVP_MAC *, EVP_MAC_fetch,
     (OSSL_LIB_CTX *c, const char *name, const char *properties), (c, name, properties), NULL)
 FAULTY(EVP_MAC_CTX *, EVP_MAC_CTX_new, (EVP_MAC *m), (m), NULL)
