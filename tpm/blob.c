@@ -106,6 +106,12 @@ static void read_exact(struct reader *r, enum tag tag, uint8_t *out, size_t n)
 		r->failed = true;
 }
 
+/* The library passes over the length that stands in front, big-endian. It has read it: there are 2. */
+static bool length_right(struct bytes value)
+{
+	return (size_t)(value.p[0] << 8 | value.p[1]) + 2 == value.n;
+}
+
 static void read_public(struct reader *r, enum tag tag, TPM2B_PUBLIC *out)
 {
 	struct bytes value = read_field(r, tag);
@@ -117,7 +123,7 @@ static void read_public(struct reader *r, enum tag tag, TPM2B_PUBLIC *out)
 	if (r->failed)
 		return;
 	rc = Tss2_MU_TPM2B_PUBLIC_Unmarshal(value.p, value.n, &used, out);
-	if (rc != TSS2_RC_SUCCESS || used != value.n)
+	if (rc != TSS2_RC_SUCCESS || used != value.n || !length_right(value))
 		r->failed = true;
 }
 

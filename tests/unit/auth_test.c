@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -32,6 +33,18 @@ enum {
 
 static const char line[] = "0123456789abcdef0123456789abcdef";
 static const char acl_name[] = "system.posix_acl_access";
+
+/* An access list as no kernel gives it, instead of the file's. */
+static struct bytes acl_instead;
+
+__attribute__((visibility("hidden"))) ssize_t fgetxattr(
+    int fd, const char *name, void *value, size_t n)
+{
+	if (acl_instead.p == NULL)
+		return syscall(SYS_fgetxattr, fd, name, value, n);
+	memcpy(value, acl_instead.p, acl_instead.n);
+	return (ssize_t)acl_instead.n;
+}
 
 struct place {
 	char dir[PATH_ROOM / 2], path[PATH_ROOM], other[PATH_ROOM];
@@ -122,7 +135,7 @@ static void lengths_have_limits(void **state)
 	char text[1100];
 
 	memset(text, 'x', sizeof(text));
-	for (size_t n = 0; n <= 1030; n += n < 40 || n > 1015 ? 1 : 25) {
+	for (size_t n = 0; n <= 1030; n += n < 40 || n > 1000 ? 1 : 25) {
 		put_file(p->path, text, n);
 		if (n >= 32 && n <= 1024)
 			is_taken_as(p->path, text, n);
@@ -182,6 +195,10 @@ static void what_is_no_file_is_refused(void **state)
 	is_refused(p->dir);
 	is_refused("");
 	is_refused("/dev/zero");
+	/* Ours, regular and closed to others; but its first byte can't be read. */
+	is_refused("/proc/self/mem");
+	/* And this one says that it has no bytes, and gives many. */
+	is_refused("/proc/self/mountstats");
 	put_line(p);
 	assert_int_equal(symlink(p->path, p->other), 0);
 	is_refused(p->other);
@@ -378,6 +395,51 @@ static void long_access_lists_are_refused(void **state)
 	is_refused(p->path);
 }
 
+static void unknown_access_lists_are_refused(void **state)
+{
+	static const struct {
+		const char *list;
+		size_t n;
+		bool good;
+	} lists[] = {
+		{ "\x02\0\0\0"
+		  "\x01\0\x06\0\xff\xff\xff\xff",
+		    12, true },
+		{ "\x02\0\0\0", 4, true },
+		{ "\x01\0\0\0"
+		  "\x01\0\x06\0\xff\xff\xff\xff",
+		    12, false }, /* a version */
+		{ "\x03\0\0\0"
+		  "\x01\0\x06\0\xff\xff\xff\xff",
+		    12, false },
+		{ "\x02\0\0\0"
+		  "\x40\0\x06\0\xff\xff\xff\xff",
+		    12, false }, /* a tag */
+		{ "\x02\0\0\0"
+		  "\x40\0\0\0\xff\xff\xff\xff",
+		    12, false },
+		{ "\x02\0\0\0"
+		  "\x01\0\x06\0\xff\xff\xff",
+		    11, false }, /* cut */
+		{ "\x02\0\0\0"
+		  "\x01",
+		    5, false },
+		{ "\x02\0\0", 3, false },
+	};
+	const struct place *p = *state;
+
+	put_line(p);
+	assert_int_equal(chmod(p->path, 0640), 0);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		acl_instead = bytes_of(lists[i].list, lists[i].n);
+		if (lists[i].good)
+			is_taken_as(p->path, line, strlen(line));
+		else
+			is_refused(p->path);
+	}
+	acl_instead = bytes_of(NULL, 0);
+}
+
 #define PLACE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -396,6 +458,7 @@ int main(int argc, char **argv)
 		PLACE(open_access_lists_are_refused),
 		PLACE(closed_access_lists_are_taken),
 		PLACE(long_access_lists_are_refused),
+		PLACE(unknown_access_lists_are_refused),
 	};
 
 	CHECK(secret_init(SECRETS, true) == KMS_OK);

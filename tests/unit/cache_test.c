@@ -105,6 +105,10 @@ static void the_one_used_longest_ago_goes(void **state)
 	kept(w, "x..xx");
 	(void)use(w, 1);
 	kept(w, ".x.xx");
+	/* From the middle to the front. */
+	(void)use(w, 4);
+	(void)use(w, 0);
+	kept(w, "xx..x");
 }
 
 static void a_touched_key_is_dropped_alone(void **state)

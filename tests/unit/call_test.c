@@ -5,12 +5,14 @@
  */
 #include "kms/seal/call.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -22,6 +24,28 @@ enum {
 	SECRETS = 16,
 	RAW_MAX = 2 * CALL_MESSAGE_MAX
 };
+
+/* How many of the next calls a signal comes into. */
+static unsigned interrupted;
+
+static bool interrupt(void)
+{
+	if (interrupted == 0)
+		return false;
+	interrupted--;
+	errno = EINTR;
+	return true;
+}
+
+__attribute__((visibility("hidden"))) ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	return interrupt() ? -1 : syscall(SYS_sendmsg, fd, m, flags);
+}
+
+__attribute__((visibility("hidden"))) ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	return interrupt() ? -1 : syscall(SYS_recvmsg, fd, m, flags);
+}
 
 struct line {
 	int keeper, helper;
@@ -213,6 +237,20 @@ static void messages_keep_their_order(void **state)
 		assert_int_equal(call_take(l->helper, &t, &m), KMS_OK);
 		assert_int_equal(t.n, i);
 	}
+}
+
+static void a_signal_changes_nothing(void **state)
+{
+	const struct line *l = *state;
+	AUTO(call_memory_free) struct call_memory *m = NULL;
+	struct call_task t = some_task(CALL_SIGN), back;
+
+	interrupted = 3;
+	assert_int_equal(call_send(l->keeper, &t), KMS_OK);
+	interrupted = 3;
+	assert_int_equal(call_take(l->helper, &back, &m), KMS_OK);
+	assert_int_equal(interrupted, 0);
+	same_task(&back, &t);
 }
 
 /* ---- Ends ---------------------------------------------------------------------------------- */
@@ -407,6 +445,32 @@ static void too_long_messages_are_refused(void **state)
 	answer_is_nonsense(bytes_of(raw, RAW_MAX), 0, l);
 }
 
+/* A task as it stands in a message, with parts of such lengths. */
+static kms_err take_parts(const struct line *l, size_t blob_n, size_t data_n)
+{
+	static const uint8_t zeros[SEALER_BLOB_MAX + 1];
+	AUTO(buf_done) struct buf b = { 0 };
+
+	assert_int_equal(buf_put(&b, bytes_of(zeros, SEALER_ROOT_LEN)), KMS_OK);
+	assert_int_equal(buf_put_u8(&b, CALL_SIGN), KMS_OK);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(buf_put_var(&b, bytes_of_str("text")), KMS_OK);
+	assert_int_equal(buf_put(&b, bytes_of(zeros, 4 + INSTANCE_ID_LEN + 1)), KMS_OK);
+	assert_int_equal(buf_put_var(&b, bytes_of(zeros, blob_n)), KMS_OK);
+	assert_int_equal(buf_put_var(&b, bytes_of(zeros, data_n)), KMS_OK);
+	assert_int_equal(buf_put(&b, bytes_of(zeros, 4 + 8)), KMS_OK);
+	return take_raw(l, buf_bytes(&b));
+}
+
+static void parts_have_their_limits(void **state)
+{
+	const struct line *l = *state;
+
+	assert_int_equal(take_parts(l, SEALER_BLOB_MAX, CALL_MESSAGE_DATA_MAX), KMS_OK);
+	assert_int_equal(take_parts(l, SEALER_BLOB_MAX + 1, 0), KMS_E_BAD_FRAME);
+	assert_int_equal(take_parts(l, 0, CALL_MESSAGE_DATA_MAX + 1), KMS_E_BAD_FRAME);
+}
+
 /* A descriptor that comes along is nonsense, and isn't kept. */
 static void descriptors_are_refused(void **state)
 {
@@ -449,6 +513,7 @@ int main(void)
 		LINE(answers_arrive),
 		LINE(too_much_data_is_not_sent),
 		LINE(messages_keep_their_order),
+		LINE(a_signal_changes_nothing),
 		LINE(it_never_waits_for_an_answer),
 		LINE(the_helper_has_gone),
 		LINE(last_words_arrive),
@@ -457,6 +522,7 @@ int main(void)
 		LINE(damaged_tasks_are_refused),
 		LINE(damaged_answers_are_refused),
 		LINE(too_long_messages_are_refused),
+		LINE(parts_have_their_limits),
 		LINE(descriptors_are_refused),
 	};
 

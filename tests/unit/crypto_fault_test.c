@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "kms/crypto/aead.h"
+#include "kms/crypto/chunk.h"
 #include "kms/crypto/hash.h"
 #include "kms/crypto/kdf.h"
 #include "kms/crypto/kwp.h"
@@ -99,6 +100,19 @@ static kms_err story_kwp(void)
 	return e;
 }
 
+static kms_err story_chunk(void)
+{
+	AUTO(chunk_free) struct chunk *c = NULL;
+	static const uint8_t clear[KEY_BITS_LEN], salt[CHUNK_SALT_LEN], long_context[256];
+	uint8_t sealed[sizeof(text) + CHUNK_TAG] = { 0 }, out[sizeof(text)] = { 0 };
+
+	TRY(chunk_new(clear, salt, bytes_of(long_context, sizeof(long_context)), &c));
+	kms_err e = chunk_seal(c, 0, bytes_of(text, sizeof(text)), sealed);
+	shows_nothing(sealed, sizeof(sealed));
+	TRY(e);
+	return chunk_open(c, 0, bytes_of(sealed, sizeof(sealed)), out);
+}
+
 static kms_err story_rand(void)
 {
 	AUTO(rand_block_free) struct rand_block *r = NULL;
@@ -137,6 +151,7 @@ static void every_call_may_fail(void **state)
 	assert_in_range(fault_tell(story_xaes), 18, 100);
 	assert_in_range(fault_tell(story_gcm), 14, 100);
 	assert_in_range(fault_tell(story_kwp), 8, 100);
+	assert_in_range(fault_tell(story_chunk), 10, 100);
 	assert_in_range(fault_tell(story_rand), 4, 100);
 }
 

@@ -6,6 +6,7 @@
 #include "kms/policy/identity.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -19,6 +20,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/ossl_fault.h"
+
+FAULTY(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *n),
+    (fd, level, name, value, n), (errno = ENOBUFS, -1))
 
 enum {
 	GROUPS_ROOM = 65536,
@@ -150,89 +156,90 @@ static void what_is_no_socket_is_refused(void **state)
 	is_refused(1 << 20);
 }
 
-/* ---- In a child, because it changes what the process is ------------------------------------ */
-
-/* 0: as expected; SKIPPED: it couldn't be tried. */
-static int in_child(int (*story)(int fd))
+/* A pair that is made while this process has so many groups. */
+static void pair_with_groups(size_t n, int fd[static 2])
 {
-	AUTO(close_pair) int fd[2];
-	int status;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0)
-		_exit(story(fd[0]));
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-static void expect_story(int (*story)(int fd))
-{
-	int result = in_child(story);
-
-	if (result == SKIPPED)
-		skip();
-	assert_int_equal(result, 0);
-}
-
-/* A pair that is made with so many groups. */
-static kms_err with_groups(size_t n, struct identity *out)
-{
-	AUTO(close_pair) int fd[2];
-	gid_t *groups = calloc(n > 0 ? n : 1, sizeof(*groups));
+	gid_t *mine = calloc(GROUPS_ROOM, sizeof(*mine)), *groups = calloc(n + 1, sizeof(*groups));
+	int mine_n = getgroups(GROUPS_ROOM, mine);
 
 	for (size_t i = 0; i < n; i++)
 		groups[i] = (gid_t)(100 + i);
-	CHECK(setgroups(n, groups) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	CHECK(mine_n >= 0 && setgroups(n, groups) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	CHECK(setgroups((size_t)mine_n, mine) == 0);
+	free(mine);
 	free(groups);
-	return identity_of_peer(fd[0], out);
 }
 
-static int story_groups(int fd)
+static kms_err with_groups(size_t n, struct identity *out)
 {
-	static const size_t counts[] = { 0, 1, 2, 31, IDENTITY_GROUPS_MAX };
+	AUTO(close_pair) int fd[2];
 
-	(void)fd;
-	if (geteuid() != 0)
-		return SKIPPED;
-	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
-		AUTO(identity_done) struct identity who = { .kind = IDENTITY_NONE };
-		size_t n = counts[i];
-
-		if (with_groups(n, &who) != KMS_OK || who.gid_n != n)
-			return 1;
-		if (n > 0 && !identity_in_group(&who, (uint32_t)(99 + n)))
-			return 2;
-		if (identity_in_group(&who, (uint32_t)(100 + n)))
-			return 3;
-	}
-	return 0;
+	pair_with_groups(n, fd);
+	return identity_of_peer(fd[0], out);
 }
 
 static void groups_are_read(void **state)
 {
+	static const size_t counts[] = { 0, 1, 2, 31, IDENTITY_GROUPS_MAX };
+
 	(void)state;
-	expect_story(story_groups);
-}
-
-static int story_too_many_groups(int fd)
-{
-	struct identity who = { .kind = IDENTITY_NONE };
-
-	(void)fd;
 	if (geteuid() != 0)
-		return SKIPPED;
-	kms_err e = with_groups(IDENTITY_GROUPS_MAX + 1, &who);
-	return e == KMS_E_TOO_MANY && who.kind == IDENTITY_NONE && who.gids == NULL ? 0 : 1;
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		AUTO(identity_done) struct identity who = { .kind = IDENTITY_NONE };
+		size_t n = counts[i];
+
+		assert_int_equal(with_groups(n, &who), KMS_OK);
+		assert_int_equal(who.gid_n, n);
+		assert_int_equal(identity_in_group(&who, (uint32_t)(99 + n)), n > 0);
+		assert_false(identity_in_group(&who, (uint32_t)(100 + n)));
+	}
 }
 
 static void too_many_groups_are_refused(void **state)
 {
+	struct identity who = { .kind = IDENTITY_NONE };
+
 	(void)state;
-	expect_story(story_too_many_groups);
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(with_groups(IDENTITY_GROUPS_MAX + 1, &who), KMS_E_TOO_MANY);
+	assert_int_equal(who.kind, IDENTITY_NONE);
+	assert_null(who.gids);
 }
+
+/* Each question to the kernel and each allocation fails in turn. */
+static void every_question_may_fail(void **state)
+{
+	AUTO(close_pair) int fd[2];
+	size_t n = 1;
+	bool untouched = false;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	pair_with_groups(3, fd);
+	for (; !untouched; n++) {
+		AUTO(identity_done) struct identity who = { .kind = IDENTITY_NONE };
+
+		fault_in = n;
+		kms_err e = identity_of_peer(fd[0], &who);
+		untouched = fault_in > 0;
+		fault_in = 0;
+		if (untouched) {
+			assert_int_equal(e, KMS_OK);
+			continue;
+		}
+		assert_true(e == KMS_E_IO || e == KMS_E_NO_MEMORY);
+		assert_int_equal(who.kind, IDENTITY_NONE);
+		assert_null(who.gids);
+	}
+	/* Under a sanitizer memory never fails. */
+	assert_in_range(n - 2, 4, 5);
+}
+
+/* ---- In a child, because it changes what the process is ------------------------------------ */
 
 /* A client in another container has no pid that we could see, but it has a user. */
 static int story_other_pids(int fd)
@@ -261,8 +268,20 @@ static int story_other_pids(int fd)
 
 static void a_peer_in_another_container_is_known(void **state)
 {
+	AUTO(close_pair) int fd[2];
+	int status;
+
 	(void)state;
-	expect_story(story_other_pids);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(story_other_pids(fd[0]));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == SKIPPED)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---- Words --------------------------------------------------------------------------------- */
@@ -316,6 +335,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_socket_is_refused),
 		cmocka_unit_test(groups_are_read),
 		cmocka_unit_test(too_many_groups_are_refused),
+		cmocka_unit_test(every_question_may_fail),
 		cmocka_unit_test(a_peer_in_another_container_is_known),
 		cmocka_unit_test(the_text_is_the_number),
 		cmocka_unit_test(nobody_is_in_no_group),

@@ -207,6 +207,11 @@ static void too_long_names_are_refused(void **state)
 		assert_int_equal(buf_put_u8(&row, 'n'), KMS_OK);
 	assert_int_equal(buf_put_u16(&row, 0), KMS_OK);
 	key_is_not_read(buf_bytes(&row), 0, &corrupt);
+
+	row.n = KEY_NAME_AT;
+	assert_int_equal(buf_put_var(&row, bytes_of_str("name")), KMS_OK);
+	assert_int_equal(buf_put_var(&row, bytes_of(sealed, NAME_MAX_LEN + 1)), KMS_OK);
+	key_is_not_read(buf_bytes(&row), 0, &corrupt);
 }
 
 /* ---- Versions ------------------------------------------------------------------------------ */

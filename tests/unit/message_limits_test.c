@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "proto/frame.h"
+#include "proto/kms.pb-c.h"
 #include "proto/message.h"
+#include "tests/unit/ossl_fault.h"
 #include "tests/unit/wire.h"
 
 enum {
@@ -111,10 +113,11 @@ static void a_context_has_its_limit(void **state)
 static void both_contexts_of_an_item_have_it(void **state)
 {
 	(void)state;
-	for (uint32_t number = 2; number <= 3; number++) {
+	for (unsigned which = 1; which <= 3; which++) {
 		AUTO(buf_done) struct buf item = { 0 }, inner = { 0 }, b = { 0 };
 
-		put_pairs(&item, number, CONTEXT_MAX_PAIRS + 1);
+		put_pairs(&item, 2, which & 1 ? CONTEXT_MAX_PAIRS + 1 : 1);
+		put_pairs(&item, 3, which & 2 ? CONTEXT_MAX_PAIRS + 1 : 1);
 		put_items(&inner, 3);
 		wire_bytes(&inner, 2, buf_bytes(&item));
 		put_items(&inner, 3);
@@ -236,6 +239,52 @@ static void answers_are_appended(void **state)
 	assert_int_equal(b.n, 0);
 }
 
+/* An empty element of a list is one; an empty message in place is left out, as protoc-c's are. */
+static void empty_parts_are_kept_or_left_out(void **state)
+{
+	AUTO(buf_done) struct buf b = { 0 };
+	const struct bytes records[] = { bytes_of(NULL, 0), bytes_of_str("x"), bytes_of(NULL, 0) };
+	const struct version_info version = { .version = 1 };
+	struct answer ans = { .kind = ANSWER_RECORDS };
+
+	(void)state;
+	ans.u.records.p = records;
+	ans.u.records.n = ARRAY_LEN(records);
+	assert_int_equal(answer_encode(&ans, NULL, &b), KMS_OK);
+	Kms__Answer *p = kms__answer__unpack(NULL, b.n - FRAME_HEAD, b.p + FRAME_HEAD);
+	assert_int_equal(p->records->n_records, 3);
+	assert_int_equal(p->records->records[0].len + p->records->records[2].len, 0);
+	kms__answer__free_unpacked(p, NULL);
+
+	buf_clear(&b);
+	ans = (struct answer){ .kind = ANSWER_KEY };
+	ans.u.key.versions = &version;
+	ans.u.key.version_n = 1;
+	assert_int_equal(answer_encode(&ans, NULL, &b), KMS_OK);
+	p = kms__answer__unpack(NULL, b.n - FRAME_HEAD, b.p + FRAME_HEAD);
+	assert_int_equal(p->key->n_versions, 1);
+	assert_null(p->key->versions[0]->counts);
+	kms__answer__free_unpacked(p, NULL);
+}
+
+/* Under a sanitizer memory never fails. */
+static void without_memory_nothing_is_written(void **state)
+{
+	AUTO(buf_done) struct buf b = { 0 };
+	const struct answer done = { .kind = ANSWER_DONE };
+	const struct request r = { .op = OP_SEAL };
+
+	(void)state;
+	fault_in = 1;
+	kms_err e = answer_encode(&done, NULL, &b);
+	assert_true(fault_in == 1 || (e == KMS_E_NO_MEMORY && b.n == 0));
+	buf_done(&b);
+	fault_in = 1;
+	e = request_encode(&r, &b);
+	assert_true(fault_in == 1 || (e == KMS_E_NO_MEMORY && b.n == 0));
+	fault_in = 0;
+}
+
 /* An answer that says neither what went wrong nor what came out is a mistake of ours: say so. */
 static void an_error_without_a_name_is_internal(void **state)
 {
@@ -292,6 +341,8 @@ int main(void)
 		cmocka_unit_test(a_request_frame_has_its_limit),
 		cmocka_unit_test(an_answer_frame_has_its_limit),
 		cmocka_unit_test(answers_are_appended),
+		cmocka_unit_test(empty_parts_are_kept_or_left_out),
+		cmocka_unit_test(without_memory_nothing_is_written),
 		cmocka_unit_test(an_error_without_a_name_is_internal),
 		cmocka_unit_test(an_errors_words_are_its_own),
 	};

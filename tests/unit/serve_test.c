@@ -27,8 +27,8 @@ enum {
 
 /* ---- poll, as the test wants it ------------------------------------------------------------ */
 
-/* How often poll says that nothing came, or that a signal did, before it really looks. */
-static unsigned poll_empty, poll_interrupted;
+/* How often poll says that nothing came, that a signal did, or fails, before it really looks. */
+static unsigned poll_empty, poll_interrupted, poll_broken;
 
 __attribute__((visibility("hidden"))) int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
@@ -37,6 +37,11 @@ __attribute__((visibility("hidden"))) int poll(struct pollfd *fds, nfds_t n, int
 	if (poll_interrupted > 0) {
 		poll_interrupted--;
 		errno = EINTR;
+		return -1;
+	}
+	if (poll_broken > 0) {
+		poll_broken--;
+		errno = ENOMEM;
 		return -1;
 	}
 	if (poll_empty > 0) {
@@ -190,7 +195,7 @@ static int set_up(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd), 0);
 	*l = (struct line){ .keeper = fd[0], .helper = fd[1] };
 	fake = (struct fake){ .err = KMS_OK };
-	poll_empty = poll_interrupted = 0;
+	poll_empty = poll_interrupted = poll_broken = 0;
 	*state = l;
 	return 0;
 }
@@ -470,6 +475,17 @@ static void a_task_on_its_way_is_done(void **state)
 	assert_int_equal(call_send(l->keeper, &t), KMS_E_HARDWARE_HELPER);
 }
 
+/* Whatever keeps it from waiting: it leaves in order. */
+static void it_leaves_when_it_cannot_wait(void **state)
+{
+	const struct line *l = *state;
+	struct call_task t = task_of(CALL_DESCRIBE);
+
+	poll_broken = 1;
+	assert_int_equal(serve(l), KMS_OK);
+	assert_int_equal(call_send(l->keeper, &t), KMS_E_HARDWARE_HELPER);
+}
+
 static void it_leaves_when_the_keeper_hangs_up(void **state)
 {
 	struct line *l = *state;
@@ -526,6 +542,7 @@ int main(void)
 		LINE(tasks_are_done_in_order),
 		LINE(it_leaves_when_idle),
 		LINE(a_task_on_its_way_is_done),
+		LINE(it_leaves_when_it_cannot_wait),
 		LINE(it_leaves_when_the_keeper_hangs_up),
 		LINE(it_leaves_when_nobody_takes_the_answer),
 		LINE(nonsense_ends_it),
