@@ -118,7 +118,8 @@ static inline size_t fault_tell(fault_story *story)
 			assert_int_equal(e, KMS_OK);
 			return n - 1;
 		}
-		assert_true(e == KMS_E_CRYPTO || e == KMS_E_NO_MEMORY || e == KMS_E_INTEGRITY);
+		if (e != KMS_E_CRYPTO && e != KMS_E_NO_MEMORY && e != KMS_E_INTEGRITY)
+			fail_msg("failure %zu surfaced as %s", n, err_name(e));
 		assert_int_equal(ERR_peek_error(), 0);
 	}
 }

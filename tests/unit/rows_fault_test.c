@@ -36,7 +36,10 @@ static kms_err use_everything(void)
 	TRY(rows_delete(r, b, TABLE_KEY, bytes_of_str("key")));
 	TRY(rows_finish(r, b, &e));
 	TRY(rows_seal_bits(r, bytes_of_str(bind), key, sealed));
-	return rows_open_bits(r, bytes_of_str(bind), bytes_of(sealed, sizeof(sealed)), &bits);
+	kms_err opened =
+	    rows_open_bits(r, bytes_of_str(bind), bytes_of(sealed, sizeof(sealed)), &bits);
+	/* OpenSSL's last step fails as it does for damage: nobody can tell them apart. */
+	return opened == KMS_E_STORE_CORRUPT ? KMS_E_INTEGRITY : opened;
 }
 
 static void every_failure_is_told(void **state)
