@@ -11,31 +11,29 @@ shift 2
 
 # fuzz TARGET: its output goes into a log; the crashing input beside it.
 fuzz() {
-	local target=$1 name=${1%_fuzz} saved dictionary=()
-	local found=$build/corpus/$name crash=$build/crash/$name
-	saved=$ROOT/tests/fuzz/corpus/$name
+	local target=$1 saved=$ROOT/tests/fuzz/corpus/$1 dictionary=()
+	local found=$build/corpus/$1 crash=$build/crash/$1
 	mkdir -p "$found" "$crash"
 	rm -f "$crash"/*
-	[[ ! -f $ROOT/tests/fuzz/$name.dict ]] || dictionary=("-dict=$ROOT/tests/fuzz/$name.dict")
+	[[ ! -f $ROOT/tests/fuzz/$1.dict ]] || dictionary=("-dict=$ROOT/tests/fuzz/$1.dict")
 	[[ -d $saved ]] || saved=$found
 	"$build/tests/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
 		-print_final_stats=1 -artifact_prefix="$crash/" "${dictionary[@]}" "$found" "$saved" \
-		>"$build/crash/$name.log" 2>&1
+		>"$crash.log" 2>&1
 }
 
 # report TARGET STATUS
 report() {
-	local name=${1%_fuzz} runs
+	local crash=$build/crash/$1 runs
 	if (($2 == 0)); then
-		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/crash/$name.log")
+		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$crash.log")
 		printf 'ok      %-20s %s runs\n' "$1" "${runs:-?}"
 		return
 	fi
 	printf 'FAILED  %-20s\n' "$1"
-	grep -m 5 -E 'ERROR|SUMMARY|runtime error|check failed' "$build/crash/$name.log" ||
-		tail -n 5 "$build/crash/$name.log"
-	printf '        log:   %s\n' "$build/crash/$name.log"
-	for input in "$build/crash/$name"/*; do
+	grep -m 5 -E 'ERROR|SUMMARY|runtime error|check failed' "$crash.log" || tail -n 5 "$crash.log"
+	printf '        log:   %s\n' "$crash.log"
+	for input in "$crash"/*; do
 		[[ ! -e $input ]] || printf '        again: %s %s\n' "$build/tests/$1" "$input"
 	done
 }
