@@ -23,7 +23,7 @@ enum {
 	US_PER_MS = 1000
 };
 
-kms_err conn_new(const char *path, int fd, struct kms **out)
+kms_err conn_open(const char *path, int fd, struct kms **out)
 {
 	AUTO(kms_close) struct kms *c = calloc(1, sizeof(*c));
 
@@ -325,7 +325,7 @@ kms_err conn_await(struct kms *c, uint64_t id, struct kms_result **out)
 	return give_back(c, f, &id, out);
 }
 
-kms_err conn_flush(struct kms *c)
+kms_err conn_send(struct kms *c)
 {
 	kms_err e = KMS_OK;
 

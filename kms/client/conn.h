@@ -40,7 +40,7 @@ struct want {
 };
 
 /* `fd` may be a connected socket (tests) or -1. Takes it. KMS_E_NO_MEMORY. */
-MUST_USE kms_err conn_new(const char *path, int fd, struct kms **out);
+MUST_USE kms_err conn_open(const char *path, int fd, struct kms **out);
 /*
  * Puts a request into the buffer; sets r->id. Connects if need be: KMS_E_UNAVAILABLE and its
  * kin. KMS_E_TOO_MANY when INFLIGHT_MAX are under way.
@@ -50,7 +50,7 @@ MUST_USE kms_err conn_submit(
 /* Waits for an awaited request. KMS_E_CONNECTION_LOST, KMS_E_TIMED_OUT: what it was lost with. */
 MUST_USE kms_err conn_await(struct kms *c, uint64_t id, struct kms_result **out);
 /* Sends all that is in the buffer. On a fault, what is under way comes back as lost. */
-MUST_USE kms_err conn_flush(struct kms *c);
+MUST_USE kms_err conn_send(struct kms *c);
 /*
  * The next request that came back, waiting timeout_ms at most (below 0: until its deadline).
  * *out_id 0: none. Returns what it was lost with; else KMS_OK and *out, which may be an error's.

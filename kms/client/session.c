@@ -93,7 +93,7 @@ enum kms_code kms_connect(const struct kms_options *options, struct kms **out)
 	const struct kms_options *o = options != NULL ? options : &usual;
 
 	*out = NULL;
-	kms_err e = conn_new(socket_choose(o->socket), -1, out);
+	kms_err e = conn_open(socket_choose(o->socket), -1, out);
 	if (e != KMS_OK)
 		return error_set(NULL, e, NULL);
 

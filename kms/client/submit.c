@@ -53,7 +53,7 @@ enum kms_code kms_submit_audit_read(
 enum kms_code kms_flush(struct kms *c)
 {
 	c->detail[0] = '\0';
-	return call_fail(c, conn_flush(c));
+	return call_fail(c, conn_send(c));
 }
 
 enum kms_code kms_wait(struct kms *c, int timeout_ms, uint64_t *out_id, struct kms_result **out)

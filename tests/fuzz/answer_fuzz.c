@@ -152,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > INPUT_MAX)
 		return 0;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-	CHECK(conn_new("/nonexistent/kms.sock", ends[0], &c) == KMS_OK);
+	CHECK(conn_open("/nonexistent/kms.sock", ends[0], &c) == KMS_OK);
 	size_t n = submit_all(c, ids);
 	CHECK(size == 0 || send(ends[1], data, size, MSG_NOSIGNAL) == (ssize_t)size);
 	CHECK(shutdown(ends[1], SHUT_WR) == 0);

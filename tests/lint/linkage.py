@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Proves on the built programs what the floors promise: the keeper has no hardware code, the
-helper no keys, the gate neither. linkage.txt says what each may not have."""
+helper no keys, the gate neither. linkage.txt says what each may not have. No two folders give a
+function the same name, so that a test may link them all."""
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ def run(*command):
 def functions(path, *options):
     """Names of defined symbols; a static library's hidden ones too, for nothing is stripped."""
     lines = run("nm", "--defined-only", *options, path).splitlines()
-    return [x.split()[-1].split("@")[0] for x in lines if x.strip()]
+    return [x.split()[-1].split("@")[0] for x in lines if len(x.split()) > 1]
 
 
 def check(path, rules):
@@ -38,8 +39,17 @@ def check(path, rules):
             report.add(path.name, f"has {name} ({rule})")
 
 
+def check_names():
+    owner = {}
+    for library in sorted(BUILD.glob("libkms_*.a")):
+        for name in functions(library, "--extern-only"):
+            if owner.setdefault(name, library) != library:
+                report.add(library.name, f"{name} is in {owner[name].name} too; rename one")
+
+
 for _, line in table("linkage.txt"):
     program, *rules = line.split()
     if (BUILD / program).exists():
         check(BUILD / program, rules)
+check_names()
 report.end()
