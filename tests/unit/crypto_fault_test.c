@@ -152,7 +152,7 @@ static void every_call_may_fail(void **state)
 	assert_in_range(fault_tell(story_gcm), 14, 100);
 	assert_in_range(fault_tell(story_kwp), 8, 100);
 	assert_in_range(fault_tell(story_chunk), 10, 100);
-	assert_in_range(fault_tell(story_rand), 4, 100);
+	assert_in_range(fault_tell(story_rand), 3, 100);
 }
 
 static int set_up(void **state)

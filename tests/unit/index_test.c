@@ -32,7 +32,7 @@ static int set_up(void **state)
 	struct many *m = calloc(1, sizeof(*m));
 
 	m->keys = calloc(KEYS, sizeof(*m->keys));
-	m->order = calloc(KEYS, sizeof(*m->order));
+	m->order = calloc(KEYS, sizeof(struct key *));
 	for (uint32_t i = 0; i < KEYS; i++) {
 		/* Every third is the beginning of the next two. */
 		static const char *const tails[] = { "", ".a", "0" };

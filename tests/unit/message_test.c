@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "proto/frame.h"
+#include "tests/unit/hex.h"
 #include "tests/unit/message_fill.h"
 
 enum {
@@ -136,14 +137,12 @@ static const struct {
 };
 
 /* As protoc-c writes it, in memory of exactly its size. */
-static struct bytes pack(const ProtobufCMessage *m)
+static struct hex pack(const ProtobufCMessage *m)
 {
-	size_t n = protobuf_c_message_get_packed_size(m);
-	uint8_t *p = malloc(n > 0 ? n : 1);
+	struct hex packed = hex_room(protobuf_c_message_get_packed_size(m));
 
-	assert_non_null(p);
-	assert_int_equal(protobuf_c_message_pack(m, p), n);
-	return bytes_of(p, n);
+	assert_int_equal(protobuf_c_message_pack(m, packed.p), packed.n);
+	return packed;
 }
 
 static void is_frame_of(const struct buf *frame, struct bytes message)
@@ -155,7 +154,8 @@ static void is_frame_of(const struct buf *frame, struct bytes message)
 
 static void request_agrees(const Kms__Request *p, enum op op, struct arena *a)
 {
-	struct bytes message = pack(&p->base);
+	struct hex packed = pack(&p->base);
+	struct bytes message = hex_bytes(packed);
 	AUTO(buf_done) struct buf again = { 0 };
 	struct request r;
 
@@ -169,7 +169,7 @@ static void request_agrees(const Kms__Request *p, enum op op, struct arena *a)
 	same_operation(&r, p);
 	assert_int_equal(request_encode(&r, &again), KMS_OK);
 	is_frame_of(&again, message);
-	free((void *)(uintptr_t)message.p);
+	hex_done(&packed);
 	arena_reset(a);
 }
 
@@ -233,15 +233,15 @@ static void set_text(char **to, const char *text)
 	assert_non_null(*to);
 }
 
-static kms_err set_error(struct dice *d, Kms__Error *p)
+static void set_error(struct dice *d, Kms__Error *p)
 {
+	CHECK(p != NULL);
 	kms_err e = (kms_err)(1 + dice_below(d, KMS_ERR_COUNT - 1));
 
 	set_text(&p->code, err_wire_name(err_wire(e)));
 	set_text(&p->name, err_name(e));
 	set_text(&p->text, err_text(e));
 	set_text(&p->hint, err_hint(e));
-	return e;
 }
 
 static void same_error(const struct answer_error *e, const Kms__Error *p)
@@ -412,19 +412,21 @@ static Kms__Answer *new_answer(struct dice *d, uint32_t number)
 {
 	Kms__Answer *p = (Kms__Answer *)fill_new(d, &kms__answer__descriptor, number);
 
-	(void)set_error(d, p->error);
-	if (number != 0) {
+	if (number == 0) {
+		set_error(d, p->error);
+	} else {
 		kms__error__free_unpacked(p->error, NULL);
 		p->error = NULL;
 	}
 	for (size_t i = 0; number == KMS__ANSWER__RESULT_ITEMS && i < p->items->n_items; i++)
-		(void)set_error(d, p->items->items[i]->error);
+		set_error(d, p->items->items[i]->error);
 	return p;
 }
 
 static void answer_agrees(const Kms__Answer *p, enum answer_kind kind, struct arena *a)
 {
-	struct bytes message = pack(&p->base);
+	struct hex packed = pack(&p->base);
+	struct bytes message = hex_bytes(packed);
 	AUTO(buf_done) struct buf again = { 0 };
 	struct answer ans;
 
@@ -434,7 +436,7 @@ static void answer_agrees(const Kms__Answer *p, enum answer_kind kind, struct ar
 	same_result(&ans, p);
 	assert_int_equal(answer_encode(&ans, NULL, &again), KMS_OK);
 	is_frame_of(&again, message);
-	free((void *)(uintptr_t)message.p);
+	hex_done(&packed);
 	arena_reset(a);
 }
 

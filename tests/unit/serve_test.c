@@ -30,7 +30,11 @@ enum {
 /* How often poll says that nothing came, that a signal did, or fails, before it really looks. */
 static unsigned poll_empty, poll_interrupted, poll_broken;
 
-__attribute__((visibility("hidden"))) int poll(struct pollfd *fds, nfds_t n, int timeout)
+/* By another name, because some headers define the real one in place. */
+__attribute__((visibility("hidden"))) int poll_faked(
+    struct pollfd *fds, nfds_t n, int timeout) __asm__("poll");
+
+int poll_faked(struct pollfd *fds, nfds_t n, int timeout)
 {
 	const struct timespec wait = { .tv_sec = timeout / 1000 };
 

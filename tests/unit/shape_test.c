@@ -365,20 +365,28 @@ static void any_flag_is_true(void **state)
 	assert_true(r.dry_run);
 }
 
+/* What a damaged message is one of. */
+struct damaged {
+	const ProtobufCMessageDescriptor *what;
+};
+
 static void cut_or_flipped(struct bytes damaged, size_t at, void *arg)
 {
-	const ProtobufCMessageDescriptor *what = arg;
-	const struct buf b = { .p = (uint8_t *)(uintptr_t)damaged.p, .n = damaged.n };
-	kms_err e = decode(&b, what);
+	const struct damaged *x = arg;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)at;
+	wire_raw(&b, damaged.p, damaged.n);
+	kms_err e = decode(&b, x->what);
 	assert_true(e == KMS_OK || e == KMS_E_BAD_FRAME);
 }
 
 static void damage_of(const struct buf *b, const ProtobufCMessageDescriptor *what)
 {
-	damage_cuts(buf_bytes(b), cut_or_flipped, (void *)(uintptr_t)what);
-	damage_flips(buf_bytes(b), cut_or_flipped, (void *)(uintptr_t)what);
+	struct damaged x = { what };
+
+	damage_cuts(buf_bytes(b), cut_or_flipped, &x);
+	damage_flips(buf_bytes(b), cut_or_flipped, &x);
 }
 
 static void damage_never_harms(void **state)
