@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See seal.h. Clear bytes pass through three places here: the structure that Create takes, the one
- * that Unseal gives, and the library's buffers, which device.c overwrites.
+ * See seal.h. Clear bytes pass through four places here: the structure that Create takes, the one
+ * that Unseal gives, the library's buffers, which device.c overwrites, and the library's stack.
  */
 #include "tpm/seal.h"
 
@@ -12,7 +12,8 @@
 #include "tpm/srk.h"
 
 enum {
-	SEALED_LEN = SEALER_ROOT_LEN + INSTANCE_ID_LEN
+	SEALED_LEN = SEALER_ROOT_LEN + INSTANCE_ID_LEN,
+	STACK_WIPED = 12288 /* below our frame; the library's go some 4 KiB deep */
 };
 
 /*
@@ -31,6 +32,17 @@ static void unsealed_free(TPM2B_SENSITIVE_DATA **x)
 	wipe(*x, sizeof(**x));
 	Esys_Free(*x);
 	*x = NULL;
+}
+
+/*
+ * The library encrypts and decrypts by way of arrays on its stack, which it leaves as they are. To
+ * be called from the function that called it: its frames were where this one's array is now.
+ */
+__attribute__((noinline)) static void stack_wipe(void)
+{
+	uint8_t below[STACK_WIPED];
+
+	wipe(below, sizeof(below));
 }
 
 static void fill_sensitive(
@@ -61,7 +73,9 @@ kms_err seal_object(struct sealer *s, const struct handle *srk, const struct sec
 		return KMS_E_INTERNAL;
 	TRY(auth_load(s, &sensitive.sensitive.userAuth));
 	fill_sensitive(s, root, &sensitive);
-	return object_create(s, srk, &sensitive, &public, out);
+	kms_err e = object_create(s, srk, &sensitive, &public, out);
+	stack_wipe();
+	return e;
 }
 
 /* A policy session that has met the object's policy. */
@@ -101,7 +115,8 @@ kms_err seal_open(struct sealer *s, const struct blob *b, struct secret **out_ro
 	TRY(object_load(s, &srk, &b->sealed, &object));
 	TRY(start_policy(s, &srk, b, &session));
 	TRY(rc_check(s, RC_ANY, Esys_TR_SetAuth(s->esys, object.tr, &auth)));
-	TRY(rc_check(s, RC_ANY,
-	    Esys_Unseal(s->esys, object.tr, session.tr, ESYS_TR_NONE, ESYS_TR_NONE, &data)));
+	TSS2_RC rc = Esys_Unseal(s->esys, object.tr, session.tr, ESYS_TR_NONE, ESYS_TR_NONE, &data);
+	stack_wipe();
+	TRY(rc_check(s, RC_ANY, rc));
 	return check_unsealed(s, data, out_root);
 }

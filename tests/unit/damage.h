@@ -20,11 +20,11 @@ typedef void damage_check(struct bytes damaged, size_t at, void *arg);
 
 static inline uint8_t *damage_copy(struct bytes x)
 {
-	CHECK(x.n <= DAMAGE_MAX);
+	CHECK(x.n <= DAMAGE_MAX && (x.n == 0 || x.p != NULL));
 	uint8_t *p = malloc(x.n > 0 ? x.n : 1);
 
 	CHECK(p != NULL);
-	if (x.p != NULL)
+	if (x.n > 0)
 		memcpy(p, x.p, x.n);
 	return p;
 }

@@ -246,6 +246,7 @@ static void set_error(struct dice *d, Kms__Error *p)
 
 static void same_error(const struct answer_error *e, const Kms__Error *p)
 {
+	CHECK(p != NULL);
 	SAME_TEXT(e->code, p->code);
 	SAME_TEXT(e->name, p->name);
 	SAME_TEXT(e->text, p->text);
