@@ -281,3 +281,19 @@ def test_options_refused(make):
         kms.write_config(**good)
     kms.start()
     assert kms.state == "uninitialised"
+
+
+def test_reload(make):
+    """SIGHUP reads again what may change while it serves; a mistake changes nothing."""
+    kms = make(max_connections=5)
+    kms.write_config(max_connections=300, frame_timeout="1s")
+    os.kill(kms.parent(), 1)
+    wait_until_true(lambda: "event=reloaded" in kms.logged())
+    crowd = [kms.client() for _ in range(60)]
+    assert all(c.call("whoami").admin for c in crowd)
+    kms.write_config(max_connections=0)
+    os.kill(kms.parent(), 1)
+    wait_until_true(lambda: "event=config-invalid" in kms.logged())
+    assert crowd[0].call("whoami").admin and kms.status().state == "unsealed"
+    for c in crowd:
+        c.close()
