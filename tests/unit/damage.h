@@ -24,7 +24,7 @@ static inline uint8_t *damage_copy(struct bytes x)
 	uint8_t *p = malloc(x.n > 0 ? x.n : 1);
 
 	CHECK(p != NULL);
-	if (x.p != NULL)
+	if (x.n > 0)
 		memcpy(p, x.p, x.n);
 	return p;
 }
