@@ -146,7 +146,7 @@ static void every_call_may_fail(void **state)
 {
 	(void)state;
 	assert_in_range(fault_tell(story_hash), 4, 100);
-	assert_in_range(fault_tell(story_mac), 10, 100);
+	assert_in_range(fault_tell(story_mac), 8, 100);
 	assert_in_range(fault_tell(story_kdf), 20, 100);
 	assert_in_range(fault_tell(story_xaes), 18, 100);
 	assert_in_range(fault_tell(story_gcm), 14, 100);
