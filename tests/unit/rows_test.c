@@ -20,7 +20,6 @@ enum {
 	MANY = 1000,
 	BIND_LEN = 20,
 	KEYS = 10000,        /* of a large instance: three rows each */
-	LOAD_US = 400 * 1000 /* of the processor that they may take to load */
 };
 
 static void what_is_put_is_loaded(void **state)
@@ -229,7 +228,7 @@ static void put_large(struct tried *t)
 	apply(t, &b);
 }
 
-static void ten_thousand_keys_load_in_time(void **state)
+static void the_rows_of_ten_thousand_keys_load(void **state)
 {
 	struct tried *t = *state;
 	size_t n = 0;
@@ -244,9 +243,6 @@ static void ten_thousand_keys_load_in_time(void **state)
 	assert_int_equal(n, 3 * KEYS);
 	print_message("30,000 rows: loaded in %lu us, purged in %lu us\n",
 	    (unsigned long)(loaded - start), (unsigned long)(purged - loaded));
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	assert_true(loaded - start < LOAD_US);
-#endif
 }
 
 static void sealed_rows_are_not_adopted(void **state)
@@ -400,7 +396,7 @@ int main(void)
 		TEST(batches_share_a_transaction),
 		TEST(a_purging_batch_leaves_nothing),
 		TEST(key_bits_open_to_a_secret),
-		TEST(ten_thousand_keys_load_in_time),
+		TEST(the_rows_of_ten_thousand_keys_load),
 		TEST(sealed_rows_are_not_adopted),
 		TEST(a_row_past_the_limits_changes_nothing),
 		TEST(bits_open_only_where_they_were_bound),
