@@ -210,8 +210,7 @@ static kms_err rig_open(struct rig *r)
 	/* In memory where there is such a place: nothing here asks whether a disk keeps it. */
 	bool shm = access("/dev/shm", W_OK) == 0;
 	*r = (struct rig){ .helper_fd = -1 };
-	(void)snprintf(
-	    r->dir, sizeof(r->dir), "%s/kms-rig-XXXXXX", shm ? "/dev/shm" : "/tmp");
+	(void)snprintf(r->dir, sizeof(r->dir), "%s/kms-rig-XXXXXX", shm ? "/dev/shm" : "/tmp");
 	CHECK(mkdtemp(r->dir) != NULL);
 	rig_configure(r);
 	log_set_level(r->config.log_level);

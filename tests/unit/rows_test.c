@@ -19,7 +19,7 @@
 enum {
 	MANY = 1000,
 	BIND_LEN = 20,
-	KEYS = 10000,        /* of a large instance: three rows each */
+	KEYS = 10000, /* of a large instance: three rows each */
 };
 
 static void what_is_put_is_loaded(void **state)
