@@ -26,24 +26,27 @@ struct record_item {
 
 struct record {
 	uint64_t seq, time_us;
-	uint8_t boot[16];              /* random, one for each start of the keeper */
-	struct bytes identity;         /* "unix:1000"; the keeper's own acts: "kmsd" */
-	struct bytes source;           /* "unix", later "tls:…"; the asserting gate */
+	uint8_t boot[16];      /* random, one for each start of the keeper */
+	struct bytes identity; /* "unix:1000"; the keeper's own acts: "kmsd" */
+	struct bytes source;   /* "unix", later "tls:…"; the asserting gate */
 	struct bytes asserted, subject, purpose;
 	enum op op;
-	struct key_id key;             /* zeros: none */
+	struct key_id key; /* zeros: none */
 	struct bytes key_class;
 	uint32_t version;
-	uint32_t batch;                /* items asked; 0 where the operation has none */
+	uint32_t batch; /* items asked; 0 where the operation has none */
 	kms_err result;
-	uint32_t latency_us;           /* from the frame's arrival to the record */
-	uint8_t context_digest[32];    /* HMAC under the audit key of the canonical context; zeros: none */
-	uint8_t tag[RECORD_TAG_LEN];   /* HMAC under the audit key of the record's name alone; zeros: none */
-	enum key_state new_state;      /* of a change of state */
-	uint64_t epoch;                /* of a change; 0: none */
-	uint8_t set_digest[32];        /* of a change: the store's rows after it; zeros: none */
-	uint64_t counter;              /* hardware counter, where it was read */
-	struct bytes detail;           /* a fixed word of ours: slot name, missing right; never a request's text */
+	uint32_t latency_us; /* from the frame's arrival to the record */
+	uint8_t
+	    context_digest[32]; /* HMAC under the audit key of the canonical context; zeros: none */
+	uint8_t tag
+	    [RECORD_TAG_LEN]; /* HMAC under the audit key of the record's name alone; zeros: none */
+	enum key_state new_state; /* of a change of state */
+	uint64_t epoch;           /* of a change; 0: none */
+	uint8_t set_digest[32];   /* of a change: the store's rows after it; zeros: none */
+	uint64_t counter;         /* hardware counter, where it was read */
+	struct bytes
+	    detail; /* a fixed word of ours: slot name, missing right; never a request's text */
 	const struct record_item *items; /* decoding: in an array of the caller */
 	size_t item_n;
 };

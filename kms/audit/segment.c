@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kms/audit/segment_private.h"
@@ -20,7 +21,9 @@ enum {
 	DIGITS = 8,
 	NUMBER_END = 100000000, /* names of 8 digits */
 	ZEROS_LEN = 65536,      /* of one write */
-	FILE_MODE = 0600
+	FILE_MODE = 0600,
+	PIECE_LEN = 256 * 1024, /* of a segment that is made without hurry */
+	PAUSE_NS = 1000 * 1000  /* after each */
 };
 
 static const char suffix[] = ".seg", temporary[] = ".tmp";
@@ -72,8 +75,22 @@ void segment_fd_close(const int *fd)
 		(void)close(*fd);
 }
 
+/* In pieces with pauses: what is flushed meanwhile waits for one piece, not for all of them. */
+static kms_err put_zeros_calmly(int fd, uint32_t size)
+{
+	static const struct timespec pause = { .tv_nsec = PAUSE_NS };
+
+	for (uint32_t at = 0; at < size; at += PIECE_LEN) {
+		TRY(segment_put_zeros(fd, at, size - at < PIECE_LEN ? size - at : PIECE_LEN));
+		if (fdatasync(fd) != 0)
+			return segment_errno();
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return KMS_OK;
+}
+
 /* Written, not only reserved: else each later flush would have to record the file's extents. */
-static kms_err fill(int dir_fd, const char *name, uint32_t size)
+static kms_err fill(int dir_fd, const char *name, uint32_t size, bool calm)
 {
 	AUTO(segment_fd_close)
 	int fd =
@@ -81,7 +98,9 @@ static kms_err fill(int dir_fd, const char *name, uint32_t size)
 
 	if (fd < 0)
 		return segment_errno();
-	TRY(segment_put_zeros(fd, 0, size));
+	/* In one piece where the filesystem can; without it nothing is lost but speed. */
+	(void)fallocate(fd, 0, 0, size);
+	TRY(calm ? put_zeros_calmly(fd, size) : segment_put_zeros(fd, 0, size));
 	return fsync(fd) == 0 ? KMS_OK : segment_errno();
 }
 
@@ -95,7 +114,7 @@ static kms_err publish(int dir_fd, const char *from, const char *to)
 	return unlinkat(dir_fd, from, 0) == 0 ? KMS_OK : segment_errno();
 }
 
-kms_err segments_prepare(int dir_fd, uint32_t number, uint32_t size)
+static kms_err prepare(int dir_fd, uint32_t number, uint32_t size, bool calm)
 {
 	char name[SEGMENT_NAME_MAX], temp[SEGMENT_NAME_MAX];
 	struct stat st;
@@ -107,12 +126,22 @@ kms_err segments_prepare(int dir_fd, uint32_t number, uint32_t size)
 		return segment_errno();
 	/* Each thread writes a file of its own. */
 	(void)snprintf(temp, sizeof(temp), "%08u%s.%d%s", number, suffix, gettid(), temporary);
-	kms_err e = fill(dir_fd, temp, size);
+	kms_err e = fill(dir_fd, temp, size, calm);
 	if (e == KMS_OK)
 		return publish(dir_fd, temp, name);
 	/* What was filled so far may be all the space there is. */
 	(void)unlinkat(dir_fd, temp, 0);
 	return e;
+}
+
+kms_err segments_prepare(int dir_fd, uint32_t number, uint32_t size)
+{
+	return prepare(dir_fd, number, size, false);
+}
+
+kms_err segments_prepare_calmly(int dir_fd, uint32_t number, uint32_t size)
+{
+	return prepare(dir_fd, number, size, true);
 }
 
 static void dir_close(DIR **d)

@@ -12,10 +12,10 @@
  */
 #pragma once
 
+#include "kms/audit/tree.h"
 #include "kms/base/base.h"
 #include "kms/base/buf.h"
 #include "kms/base/types.h"
-#include "kms/audit/tree.h"
 
 enum {
 	SEGMENT_FORMAT = 1,
@@ -33,19 +33,18 @@ uint32_t crc32c(uint32_t crc, struct bytes x);
 
 struct segment_head {
 	uint32_t number;
-	uint32_t size;            /* bytes of the file */
+	uint32_t size; /* bytes of the file */
 	uint8_t instance[INSTANCE_ID_LEN];
-	struct tree tree;         /* before the first record; tree.size is the first sequence number */
-	uint8_t mac_before[32];   /* the last group's HMAC in the segment before */
-	uint8_t mac[32];          /* of this head; zeros: written while sealed */
+	struct tree tree; /* before the first record; tree.size is the first sequence number */
+	uint8_t mac_before[32]; /* the last group's HMAC in the segment before */
+	uint8_t mac[32];        /* of this head; zeros: written while sealed */
 };
 /* KMS_E_NO_MEMORY; then out is unchanged. */
 MUST_USE kms_err segment_head_encode(const struct segment_head *h, struct buf *out);
 /* The bytes of an encoded head that its MAC covers. */
 struct bytes segment_head_signed(struct bytes head);
 /* KMS_E_AUDIT_CORRUPT, KMS_E_AUDIT_NEWER. *out_len: bytes of the head. */
-MUST_USE kms_err segment_head_decode(
-    struct bytes in, struct segment_head *out, size_t *out_len);
+MUST_USE kms_err segment_head_decode(struct bytes in, struct segment_head *out, size_t *out_len);
 
 /* One frame in `in`; *out_used = 0 at the zeros after the last. Else KMS_E_AUDIT_CORRUPT. */
 MUST_USE kms_err segment_frame_find(
@@ -62,6 +61,8 @@ void segments_free(struct segments **s);
 /* Makes segment `number` ahead of its use: zero-filled under a temporary name, flushed, renamed.
  * Does nothing if it is there. Any thread. KMS_E_AUDIT_IO, KMS_E_AUDIT_FULL. */
 MUST_USE kms_err segments_prepare(int dir_fd, uint32_t number, uint32_t size);
+/* The same without hurry, while others flush: 64 MiB take about a second. */
+MUST_USE kms_err segments_prepare_calmly(int dir_fd, uint32_t number, uint32_t size);
 
 /* A piece to write: bytes at an offset of a segment. */
 struct segment_write {
@@ -95,5 +96,5 @@ const struct segment_head *segment_view_head(const struct segment_view *v);
  * Iterates frames from *pos (0: the first); KMS_OK with out_type 0 at the end. Payloads live as
  * long as the view. KMS_E_AUDIT_CORRUPT; then *pos is where the bad frame stands.
  */
-MUST_USE kms_err segment_view_next(const struct segment_view *v, uint64_t *pos,
-    uint8_t *out_type, struct bytes *out_payload);
+MUST_USE kms_err segment_view_next(
+    const struct segment_view *v, uint64_t *pos, uint8_t *out_type, struct bytes *out_payload);

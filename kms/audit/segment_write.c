@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kms/audit/blocks.h"
 #include "kms/audit/segment_private.h"
 
 enum {
@@ -28,6 +29,7 @@ struct segments {
 	int fd;          /* the segment in use, -1: none */
 	uint32_t number;
 	struct stat file; /* the segment, when it was opened */
+	struct blocks *blocks;
 };
 
 static bool is_same(const struct stat *a, const struct stat *b)
@@ -64,6 +66,7 @@ kms_err segments_new(int dir_fd, uint32_t size, struct segments **out)
 	s->dir_fd = dir_fd;
 	s->size = size;
 	s->fd = -1;
+	TRY(blocks_new(&s->blocks));
 	TRY(remember_dir(s));
 	TRY(segments_clean(dir_fd));
 	*out = MOVE(s);
@@ -82,6 +85,7 @@ void segments_free(struct segments **s)
 	if (*s == NULL)
 		return;
 	close_file(*s);
+	blocks_free(&(*s)->blocks);
 	free((*s)->path);
 	free(*s);
 	*s = NULL;
@@ -93,7 +97,8 @@ static kms_err open_name(struct segments *s, uint32_t number)
 
 	segment_name(number, name);
 	close_file(s);
-	s->fd = openat(s->dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	blocks_forget(s->blocks);
+	s->fd = blocks_open(s->dir_fd, name);
 	if (s->fd < 0)
 		return errno == ENOENT ? KMS_E_NOT_FOUND : segment_errno();
 	s->number = number;
@@ -114,16 +119,15 @@ static kms_err make_and_open(struct segments *s, uint32_t number)
 static kms_err fix_size(struct segments *s)
 {
 	char name[SEGMENT_NAME_MAX];
-	uint8_t begin[SEGMENT_FRAME_HEAD];
+	struct bytes begin;
 
 	if (s->file.st_size == s->size)
 		return KMS_OK;
 	uint32_t number = s->number;
-	ssize_t n = pread(s->fd, begin, sizeof(begin), 0);
+	kms_err e = blocks_first(s->blocks, s->fd, &begin);
 	close_file(s);
-	if (n < 0)
-		return KMS_E_AUDIT_IO;
-	if (bytes_used(bytes_of(begin, (size_t)n), 0) > 0)
+	TRY(e);
+	if (bytes_used(begin, 0) > 0)
 		return KMS_E_AUDIT_CORRUPT;
 	segment_name(number, name);
 	if (unlinkat(s->dir_fd, name, 0) != 0)
@@ -174,7 +178,7 @@ static kms_err write_piece(struct segments *s, const struct segment_write *w)
 	/* Never longer than it was made: that would be a hole in a file that somebody cut. */
 	if (w->offset + w->bytes.n > (uint64_t)s->file.st_size)
 		return KMS_E_AUDIT_CORRUPT;
-	return segment_put(s->fd, w->bytes, w->offset);
+	return blocks_write(s->blocks, s->fd, w->bytes, w->offset);
 }
 
 static kms_err flush(const struct segments *s)

@@ -73,8 +73,9 @@ struct trail_group {
 	size_t n;
 	uint64_t first;
 	uint32_t count;
-	uint32_t segment; /* the last segment touched; its follower should be prepared when it changes */
-	struct buf memory;        /* private, as what follows */
+	uint32_t
+	    segment; /* the last segment touched; its follower should be prepared when it changes */
+	struct buf memory; /* private, as what follows */
 	size_t room;
 	struct trail_home *home;
 };

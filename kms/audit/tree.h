@@ -14,7 +14,8 @@ enum {
 
 struct tree {
 	uint64_t size; /* leaves */
-	uint8_t edge[TREE_EDGE_MAX][SHA256_LEN]; /* full subtrees, largest first: one for each bit set in size */
+	uint8_t edge[TREE_EDGE_MAX]
+	            [SHA256_LEN]; /* full subtrees, largest first: one for each bit set in size */
 };
 
 /* SHA-256(00 ‖ record). */

@@ -108,7 +108,7 @@ kms_err chores_run(struct chores *c, chore_work *work, chore_done *done, void *a
 static kms_err prepare(void *arg)
 {
 	struct chores *c = arg;
-	return segments_prepare(c->dir_fd, atomic_load(&c->wanted), c->segment_size);
+	return segments_prepare_calmly(c->dir_fd, atomic_load(&c->wanted), c->segment_size);
 }
 
 static void prepared(struct keeper *k, void *arg, kms_err e)

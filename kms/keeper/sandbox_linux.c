@@ -56,7 +56,7 @@ static const int calls_allowed[] = { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(r
 	SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
 	SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(getegid),
 	/* The first steps of a thread, which may come after the list is in force. */
-	SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
+	SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_setattr), SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(restart_syscall),
 	/* Files of the store and the log; Landlock says which. */
 	SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat),

@@ -200,7 +200,15 @@ class Client:
     def __init__(self, path, timeout=20, **always):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
-        self.sock.connect(path)
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                self.sock.connect(path)
+                break
+            except BlockingIOError:  # thousands wait to be accepted already
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.001)
         self.buffer = bytearray()
         self.next_id = 1
         self.always = always
