@@ -17,10 +17,14 @@ static const TPMT_SYM_DEF aes_cfb = {
 	.mode.aes = TPM2_ALG_CFB,
 };
 
+static const TPM2B_AUTH no_auth;
+
 void handle_done(struct handle *h)
 {
 	if (h->tr == ESYS_TR_NONE)
 		return;
+	/* The library keeps an auth value with its handle and frees it as it is. A session has none. */
+	(void)Esys_TR_SetAuth(h->esys, h->tr, &no_auth);
 	/* Without a connection there is nothing to flush; the sweep at the next opening does it. */
 	if (h->stays || Esys_FlushContext(h->esys, h->tr) != TSS2_RC_SUCCESS)
 		(void)Esys_TR_Close(h->esys, &h->tr);

@@ -17,6 +17,9 @@ enum {
 	RECORD_MAX = 65535   /* bytes of one encoded record: 1,024 items fit */
 };
 
+/* The detail of a record that was made before its change was: what was done has one of its own. */
+#define RECORD_BEGUN "begun"
+
 /* One item of a batch: which record, which key version, how it went. */
 struct record_item {
 	uint8_t tag[RECORD_TAG_LEN];

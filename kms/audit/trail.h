@@ -43,6 +43,12 @@ MUST_USE kms_err trail_verify(int dir_fd, const struct secret *audit_key);
  */
 MUST_USE kms_err trail_root_at(int dir_fd, uint64_t size, uint8_t out[static 32]);
 
+/*
+ * The highest epoch that records from number `from` on say was reached: by changes that were done,
+ * not by those that had only begun. 0: none. KMS_E_AUDIT_CORRUPT, KMS_E_NO_MEMORY.
+ */
+MUST_USE kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch);
+
 /* Takes what `end` owns. segment_size: bytes, as segments_new's. */
 MUST_USE kms_err trail_new(struct trail_end *end, const uint8_t instance[static INSTANCE_ID_LEN],
     uint32_t segment_size, struct trail **out);

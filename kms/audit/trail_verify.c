@@ -5,6 +5,7 @@
  */
 #include "kms/audit/trail.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "kms/audit/segment_private.h"
@@ -90,4 +91,66 @@ kms_err trail_root_at(int dir_fd, uint64_t size, uint8_t out[static 32])
 	if (w.tree.size != size)
 		return KMS_E_AUDIT_CORRUPT;
 	return tree_root(&w.tree, out);
+}
+
+/* Reads records into; too large for a stack. */
+struct look {
+	uint64_t from, epoch;
+	struct record record;
+	struct record_item items[BATCH_MAX];
+};
+
+static void look_free(struct look **l)
+{
+	free(*l);
+	*l = NULL;
+}
+
+static kms_err look_at(struct look *l, struct bytes payload)
+{
+	uint64_t seq = 0;
+
+	TRY(record_seq(payload, &seq));
+	if (seq < l->from)
+		return KMS_OK;
+	TRY(record_decode(payload, l->items, &l->record));
+	bool begun = bytes_equal(l->record.detail, bytes_of_str(RECORD_BEGUN));
+	if (!begun && l->record.result == KMS_OK && l->record.epoch > l->epoch)
+		l->epoch = l->record.epoch;
+	return KMS_OK;
+}
+
+/* Up to the end, or to a frame that is being written just now. */
+static kms_err look_through(struct look *l, const struct segment_view *v)
+{
+	uint64_t pos = 0;
+	uint8_t type = 0;
+	struct bytes payload;
+
+	while (segment_view_next(v, &pos, &type, &payload) == KMS_OK && type != 0)
+		if (type == SEGMENT_RECORD)
+			TRY(look_at(l, payload));
+	return KMS_OK;
+}
+
+kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch)
+{
+	AUTO(look_free) struct look *l = calloc(1, sizeof(*l));
+	AUTO(segment_view_free) struct segment_view *v = NULL;
+	bool torn = false;
+
+	if (l == NULL)
+		return KMS_E_NO_MEMORY;
+	l->from = from;
+	TRY(find_segment(dir_fd, from, &v));
+	while (v != NULL) {
+		uint32_t next = segment_view_head(v)->number + 1;
+		TRY(look_through(l, v));
+		segment_view_free(&v);
+		kms_err e = open_if_begun(dir_fd, next, &v, &torn);
+		if (e != KMS_OK && e != KMS_E_NOT_FOUND)
+			return e;
+	}
+	*out_epoch = l->epoch;
+	return KMS_OK;
 }

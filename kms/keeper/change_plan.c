@@ -163,6 +163,7 @@ kms_err change_check(struct keeper *k, struct change *c)
 {
 	CHECK(!c->checked);
 	c->checked = true;
+	c->now_us = k->wall_us;
 	if (c->want.op == OP_KEY_CREATE)
 		return check_create(k, c);
 	c->key = ring_find(k->ring, c->want.key);
@@ -192,11 +193,10 @@ static kms_err stage_version(
 	return rows_put(k->rows, b, TABLE_VERSION, bind, buf_bytes(&row));
 }
 
-static void set_state(
-    const struct change *c, uint64_t now, enum key_state to, struct key_version *v)
+static void set_state(const struct change *c, enum key_state to, struct key_version *v)
 {
 	v->state = to;
-	v->since_us = now;
+	v->since_us = c->now_us;
 	memset(v->reason, 0, sizeof(v->reason));
 	if (c->want.reason.n > 0)
 		memcpy(v->reason, c->want.reason.p, c->want.reason.n);
@@ -208,7 +208,7 @@ static kms_err stage_move(
 	const struct key_version *now = key_find_version(c->key, m->version);
 	CHECK(now != NULL);
 	struct key_version then = *now;
-	set_state(c, k->wall_us, m->to, &then);
+	set_state(c, m->to, &then);
 	return stage_version(k, c->key, &then, b);
 }
 
@@ -235,11 +235,11 @@ kms_err change_stage(struct keeper *k, struct change *c, struct row_batch *b)
 	return counts_put_row(k, b, c->key, c->fresh.number, &c->fresh.reserved);
 }
 
-static void apply_move(struct keeper *k, const struct change *c, const struct change_move *m)
+static void apply_move(const struct change *c, const struct change_move *m)
 {
 	struct key_version *v = key_find_version(c->key, m->version);
 	CHECK(v != NULL);
-	set_state(c, k->wall_us, m->to, v);
+	set_state(c, m->to, v);
 	if (m->to == STATE_DESTROYED)
 		secret_free(&v->bits);
 }
@@ -254,7 +254,7 @@ void change_apply(struct keeper *k, struct change *c)
 	}
 	ring_touch(k->ring, c->key);
 	for (size_t i = 0; i < c->move_n; i++)
-		apply_move(k, c, &c->moves[i]);
+		apply_move(c, &c->moves[i]);
 	if (c->fresh.number == 0)
 		return;
 	struct key_version *v = NULL;

@@ -21,6 +21,7 @@ struct change {
 	struct task *task;
 	struct change_want want; /* borrows text */
 	struct buf text;
+	uint64_t now_us;  /* when it was checked: the date of its states */
 	bool checked;     /* the fields below are filled */
 	struct key *key;  /* the ring's; a new key is `made` until it is applied */
 	struct key *made; /* OP_KEY_CREATE; owned */

@@ -144,6 +144,9 @@ static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 	struct changes *cs = k->changes;
 	if (cs->step != COUNTING)
 		return;
+	/* Anything but the value that was asked for is somebody else's doing. */
+	if (a->err == KMS_OK && a->counter != k->epoch.base + k->epoch.number)
+		a->err = KMS_E_COUNTER_BEHIND;
 	if (a->err == KMS_OK) {
 		changes_set_counter(cs, a->counter, true);
 	} else {
@@ -251,12 +254,39 @@ static kms_err gather(struct keeper *k, struct row_batch *b)
 static kms_err finish_batch(struct keeper *k, struct row_batch *b)
 {
 	struct changes *cs = k->changes;
-	if (!cs->counter.behind)
+	if (!cs->counter.behind && !TAILQ_EMPTY(&cs->group))
 		k->epoch.number++;
 	cs->epoch = k->epoch.number;
 	TRY(counts_finish_batch(k, b));
 	rows_digest(k->rows, cs->digest);
 	cs->number = ++k->rows_number;
+	return KMS_OK;
+}
+
+/* The change's first record: on disk before the change is, so none can be without one. */
+static kms_err record_begun(struct keeper *k, struct change *c)
+{
+	struct changes *cs = k->changes;
+	const struct record *asked = &c->task->record;
+	struct record r = { .identity = asked->identity,
+		.source = asked->source,
+		.asserted = asked->asserted,
+		.op = asked->op,
+		.key = c->key->id,
+		.key_class = bytes_of_str(c->key->key_class),
+		.version = c->want.version,
+		.epoch = cs->epoch,
+		.detail = bytes_of_str(RECORD_BEGUN) };
+	memcpy(r.set_digest, cs->digest, sizeof(r.set_digest));
+	return turn_record(k, &r);
+}
+
+static kms_err record_group(struct keeper *k)
+{
+	struct change *c;
+	TAILQ_FOREACH (c, &k->changes->group, entry)
+		TRY(record_begun(k, c));
+	turn_flush(k);
 	return KMS_OK;
 }
 
@@ -269,7 +299,10 @@ static kms_err start_group(struct keeper *k)
 	if (TAILQ_EMPTY(&cs->group) && b->n == 0)
 		return KMS_OK;
 	TRY(finish_batch(k, b));
-	cs->step = STORING;
+	/* Old replies that were deleted are no change of anything. */
+	if (!TAILQ_EMPTY(&cs->group))
+		cs->step = STORING;
+	TRY(record_group(k));
 	return journal_put_rows(k->journal, MOVE(b), cs->number);
 }
 
@@ -281,7 +314,8 @@ static bool counter_due(const struct keeper *k)
 void changes_push(struct keeper *k)
 {
 	struct changes *cs = k->changes;
-	if (cs->step != RESTING || root_state(k->root) != ROOT_UNSEALED)
+	if (cs->step != RESTING || root_state(k->root) != ROOT_UNSEALED ||
+	    turn_state(k->turn) != KMS_OK)
 		return;
 	if (TAILQ_EMPTY(&cs->queue)) {
 		if (counter_due(k))
@@ -293,14 +327,33 @@ void changes_push(struct keeper *k)
 		root_store_failed(k, e);
 }
 
+static void answer_all(struct keeper *k, struct change_list *list, kms_err e)
+{
+	for (struct change *c; (c = TAILQ_FIRST(list)) != NULL;) {
+		TAILQ_REMOVE(list, c, entry);
+		answer(k, c, e);
+	}
+}
+
+void changes_refuse(struct keeper *k, kms_err e)
+{
+	struct change *c;
+	TAILQ_FOREACH (c, &k->changes->group, entry)
+		task_refuse(c->task, e);
+	TAILQ_FOREACH (c, &k->changes->queue, entry)
+		task_refuse(c->task, e);
+}
+
 void changes_fail(struct keeper *k, kms_err e)
 {
 	struct changes *cs = k->changes;
-	cs->step = RESTING;
-	TAILQ_CONCAT(&cs->group, &cs->queue, entry);
-	cs->queued = 0;
-	for (struct change *c; (c = TAILQ_FIRST(&cs->group)) != NULL;) {
-		TAILQ_REMOVE(&cs->group, c, entry);
-		answer(k, c, e);
+	if (cs->step == COUNTING) {
+		/* The next opening moves the counter. */
+		cs->counter.behind = true;
+		answer_group(k);
 	}
+	cs->step = RESTING;
+	cs->queued = 0;
+	answer_all(k, &cs->group, err_wire(e) == WIRE_STORE_FAILED ? e : KMS_E_STORE_IO);
+	answer_all(k, &cs->queue, e);
 }

@@ -29,7 +29,12 @@ MUST_USE kms_err changes_submit(struct keeper *k, struct task *t, const struct c
 void changes_push(struct keeper *k);
 /* The journal's word about a batch. */
 void changes_done(struct keeper *k, uint64_t number);
-/* Everything under way ends with this error: the store failed or the keeper was sealed. */
+/* Everybody who waits is answered with e; what was begun goes on. */
+void changes_refuse(struct keeper *k, kms_err e);
+/*
+ * Nothing more is done: the store failed, or the keeper is sealed or stops. What is durable is
+ * answered as done; of what is with the journal the outcome is unknown; the rest ends with e.
+ */
 void changes_fail(struct keeper *k, kms_err e);
 /* True while a group is under way or queued. */
 bool changes_busy(const struct changes *c);

@@ -78,7 +78,8 @@ bool conn_is_full(const struct conn *c)
 static void add_mark(struct conn *c, uint64_t group)
 {
 	struct conn_mark *last = c->mark_n > 0 ? &c->marks[c->mark_n - 1] : NULL;
-	if (last == NULL || last->group != group) {
+	/* What need not wait goes behind what does: answers leave in their order. */
+	if (last == NULL || (group != 0 && last->group != group)) {
 		CHECK(c->mark_n < CONN_MARKS);
 		last = &c->marks[c->mark_n++];
 		*last = (struct conn_mark){ .group = group };
@@ -142,8 +143,10 @@ static void sent(struct conn *c, size_t n)
 
 static void wait_for_peer(struct conn *c)
 {
-	if (c->out_since_us == 0)
+	if (c->out_since_us == 0) {
 		c->out_since_us = server_keeper(c->server)->mono_us;
+		c->out_sent = 0;
+	}
 	if (event_add(&c->write_event, NULL) != 0)
 		conn_close(c);
 }
@@ -158,12 +161,15 @@ void conn_flush(struct conn *c)
 		return;
 	}
 	if (n > 0) {
-		c->out_since_us = 0;
+		c->out_sent += (uint64_t)n;
 		sent(c, (size_t)n);
 	}
-	if (c->released > 0)
+	if (c->released > 0) {
 		wait_for_peer(c);
-	else if (c->closing && c->out.n == 0 && c->pending == 0)
+		return;
+	}
+	c->out_since_us = 0;
+	if (c->closing && c->out.n == 0 && c->pending == 0)
 		conn_close(c);
 	else
 		server_go_on(c->server, c);

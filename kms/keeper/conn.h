@@ -16,7 +16,7 @@
 #include "proto/message.h"
 
 enum {
-	CONN_MARKS = 4, /* groups that answers of one connection can wait for at once */
+	CONN_MARKS = 5, /* groups that answers of one connection can wait for at once */
 	CONN_OUT_MAX = 2 * FRAME_MAX /* unread answers beyond which no more requests are taken */
 };
 
@@ -30,7 +30,7 @@ struct conn_mark {
 struct server;
 
 struct conn {
-	TAILQ_ENTRY(conn) all, busy, waiting, parked;
+	TAILQ_ENTRY(conn) all, busy, waiting, parked, ready;
 	struct server *server;
 	struct event read_event, write_event;
 	int fd;
@@ -38,7 +38,7 @@ struct conn {
 	struct identity who;
 	char who_text[IDENTITY_TEXT_MAX];
 	bool closed, closing; /* the socket is gone; it goes when the output has left */
-	bool is_busy, is_waiting, is_parked, is_handling, reading;
+	bool is_busy, is_waiting, is_parked, is_ready, reading;
 	struct buf in;  /* frames not handled yet */
 	struct buf out; /* whole answers; [0, released) may leave */
 	size_t released;
@@ -47,7 +47,10 @@ struct conn {
 	uint32_t inflight;     /* requests whose answer has not been released */
 	uint32_t pending;      /* requests that are answered later */
 	uint64_t in_since_us;  /* a frame has been incomplete since; 0: none */
-	uint64_t out_since_us; /* the peer has not read since; 0: nothing to read */
+	uint64_t out_since_us; /* answers wait for the peer since; 0: none do */
+	uint64_t out_sent;     /* bytes that it has read since then */
+	size_t held;           /* bytes of both buffers, as the server counts them */
+	bool turned_away;      /* has no place: closes when it has been told */
 };
 
 /* Takes the descriptor. KMS_E_NO_MEMORY, KMS_E_IO. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reservations of counters; see counts.h. What is asked for in one turn goes to the journal as
- * one batch, one batch at a time.
+ * one batch, one batch at a time. A row is put into the set hash only when its batch is made and
+ * handed over at once: two open batches would swear to each other's rows.
  */
 #include "kms/keeper/counts.h"
 
@@ -31,8 +32,8 @@ struct reservation {
 struct counts {
 	struct reservation list[RESERVATIONS_MAX];
 	size_t n;
-	struct row_batch *batch; /* being gathered */
-	uint64_t number;         /* of the batch with the journal; 0: none */
+	uint64_t
+	    number; /* of the batch with the journal; 0: none, the list waits for the end of the turn */
 };
 
 kms_err counts_new(struct counts **out)
@@ -48,14 +49,12 @@ void counts_free(struct counts **c)
 {
 	if (*c == NULL)
 		return;
-	row_batch_free(&(*c)->batch);
 	free(*c);
 	*c = NULL;
 }
 
 void counts_forget(struct counts *c)
 {
-	row_batch_free(&c->batch);
 	c->n = 0;
 	c->number = 0;
 }
@@ -94,20 +93,15 @@ struct key_counts counts_first_block(struct key_version *v)
 	return next_block(v);
 }
 
-static kms_err reserve(struct keeper *k, struct key *key, struct key_version *v)
+static void reserve(struct counts *c, struct key *key, struct key_version *v)
 {
-	struct counts *c = k->counts;
 	if (v->block == 0)
 		v->block = BLOCK_FIRST;
 	else if (v->block < BLOCK_MAX)
 		v->block *= 2;
-	const struct key_counts upto = next_block(v);
-	if (c->batch == NULL)
-		TRY(row_batch_new(&c->batch));
-	TRY(counts_put_row(k, c->batch, key, v->number, &upto));
-	c->list[c->n++] = (struct reservation){ .key = key, .version = v->number, .upto = upto };
+	c->list[c->n++] =
+	    (struct reservation){ .key = key, .version = v->number, .upto = next_block(v) };
 	v->reserving = true;
-	return KMS_OK;
 }
 
 /* Uses of the scarcest kind that are left. */
@@ -126,12 +120,8 @@ bool counts_ready(struct keeper *k, struct key *key, struct key_version *v)
 	uint64_t n = left(v);
 	if (n >= BATCH_MAX + (uint64_t)v->block / 2 && v->block != 0)
 		return true;
-	if (!v->reserving && c->number == 0 && c->n < RESERVATIONS_MAX) {
-		kms_err e = reserve(k, key, v);
-		if (e != KMS_OK)
-			root_store_failed(k, e);
-		return n >= BATCH_MAX && e == KMS_OK;
-	}
+	if (!v->reserving && c->number == 0 && c->n < RESERVATIONS_MAX)
+		reserve(c, key, v);
 	return n >= BATCH_MAX;
 }
 
@@ -156,15 +146,29 @@ kms_err counts_finish_batch(struct keeper *k, struct row_batch *b)
 	return rows_finish(k->rows, b, &e);
 }
 
+static kms_err make_batch(struct keeper *k, struct row_batch **out)
+{
+	const struct counts *c = k->counts;
+	AUTO(row_batch_free) struct row_batch *b = NULL;
+	TRY(row_batch_new(&b));
+	for (size_t i = 0; i < c->n; i++)
+		TRY(counts_put_row(k, b, c->list[i].key, c->list[i].version, &c->list[i].upto));
+	TRY(counts_finish_batch(k, b));
+	*out = MOVE(b);
+	return KMS_OK;
+}
+
 void counts_push(struct keeper *k)
 {
 	struct counts *c = k->counts;
-	if (c->batch == NULL || c->number != 0)
+	AUTO(row_batch_free) struct row_batch *b = NULL;
+	if (c->n == 0 || c->number != 0)
 		return;
-	kms_err e = counts_finish_batch(k, c->batch);
-	c->number = ++k->rows_number;
-	if (e == KMS_OK)
-		e = journal_put_rows(k->journal, MOVE(c->batch), c->number);
+	kms_err e = make_batch(k, &b);
+	if (e == KMS_OK) {
+		c->number = ++k->rows_number;
+		e = journal_put_rows(k->journal, MOVE(b), c->number);
+	}
 	if (e != KMS_OK)
 		root_store_failed(k, e);
 }

@@ -10,6 +10,10 @@
 
 #include "kms/keeper/link.h"
 
+enum {
+	JOBS_MAX = 64 /* tasks that wait; more are somebody's flood */
+};
+
 struct job {
 	TAILQ_ENTRY(job) entry;
 	struct call_task task;
@@ -22,6 +26,8 @@ struct job {
 struct helper {
 	struct keeper *k;
 	TAILQ_HEAD(, job) jobs; /* the first is under way if `state` says so */
+	size_t n;
+	uint64_t asked; /* number of the last process asked for */
 	enum {
 		IDLE,
 		STARTING,
@@ -58,6 +64,7 @@ static void finish(struct helper *h, struct call_answer *a)
 {
 	AUTO(job_free) struct job *j = TAILQ_FIRST(&h->jobs);
 	TAILQ_REMOVE(&h->jobs, j, entry);
+	h->n--;
 	(void)event_del(h->deadline_event);
 	h->state = IDLE;
 	if (a->err != KMS_OK)
@@ -111,15 +118,17 @@ static void take_process(struct helper *h, int fd)
 		fail(h, KMS_E_HARDWARE_HELPER);
 }
 
-void helper_started(struct keeper *k, int fd)
+void helper_started(struct keeper *k, uint64_t number, int fd)
 {
 	struct helper *h = k->helper;
-	bool wanted = h->state == STARTING && fd >= 0;
+	/* A process for a task whose deadline has passed is nobody's. */
+	bool mine = h->state == STARTING && number == h->asked;
+	bool wanted = mine && fd >= 0;
 	if (wanted)
 		take_process(h, fd);
 	else if (fd >= 0)
 		(void)close(fd);
-	if (!wanted && h->state == STARTING)
+	if (mine && !wanted)
 		fail(h, KMS_E_HARDWARE_HELPER);
 }
 
@@ -139,7 +148,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 static void start_process(struct helper *h)
 {
-	const struct link_message m = { .word = LINK_HELPER_START };
+	const struct link_message m = { .word = LINK_HELPER_START, .number = ++h->asked };
 	h->state = STARTING;
 	if (link_send(h->k->start->link_fd, &m, -1) != KMS_OK)
 		fail(h, KMS_E_HARDWARE_HELPER);
@@ -166,6 +175,9 @@ static void next(struct helper *h)
 kms_err helper_call(
     struct keeper *k, const struct call_task *task, bool fresh, helper_done *done, void *arg)
 {
+	struct helper *h = k->helper;
+	if (h->n >= JOBS_MAX)
+		return KMS_E_TOO_MANY;
 	AUTO(job_free) struct job *j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return KMS_E_NO_MEMORY;
@@ -177,8 +189,8 @@ kms_err helper_call(
 	j->fresh = fresh;
 	j->done = done;
 	j->arg = arg;
-	struct helper *h = k->helper;
 	TAILQ_INSERT_TAIL(&h->jobs, j, entry);
+	h->n++;
 	j = NULL; /* the list's */
 	next(h);
 	return KMS_OK;

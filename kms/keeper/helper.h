@@ -16,12 +16,12 @@ typedef void helper_done(struct keeper *k, void *arg, struct call_answer *a);
 
 MUST_USE kms_err helper_new(struct keeper *k, struct helper **out);
 /* The parent's answer: a socket to a new process, or -1: it could not be started. Takes fd. */
-void helper_started(struct keeper *k, int fd);
+void helper_started(struct keeper *k, uint64_t number, int fd);
 /* Tasks under way are dropped without a word. */
 void helper_free(struct helper **h);
 /*
  * Queues a task; blob and data are copied, root is borrowed until done is called. `fresh`: in a
- * process that has done nothing before. KMS_E_NO_MEMORY.
+ * process that has done nothing before. KMS_E_NO_MEMORY, KMS_E_TOO_MANY tasks wait.
  */
 MUST_USE kms_err helper_call(
     struct keeper *k, const struct call_task *task, bool fresh, helper_done *done, void *arg);

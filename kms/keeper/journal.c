@@ -51,6 +51,7 @@ struct journal {
 	struct segments *segments; /* the thread's */
 	struct store *store;       /* the thread's */
 	atomic_bool stopping;
+	bool gave_up; /* a group was left out: none behind it may be written */
 };
 
 static void job_free(struct job **j)
@@ -86,7 +87,8 @@ static void write_group(struct journal *j, const struct job *job)
 		if (!told)
 			notify(j, JOURNAL_STUCK, job->number, e);
 		told = true;
-		if (atomic_load(&j->stopping))
+		j->gave_up = atomic_load(&j->stopping);
+		if (j->gave_up)
 			return;
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 	}
@@ -106,7 +108,10 @@ static void write_rows(struct journal *j, const struct job *job)
 static void do_job(struct journal *j, struct job *job)
 {
 	switch (job->kind) {
-	case JOB_GROUP: write_group(j, job); break;
+	case JOB_GROUP:
+		if (!j->gave_up)
+			write_group(j, job);
+		break;
 	case JOB_ROWS: write_rows(j, job); break;
 	case JOB_GIVE_STORE:
 		if (j->store != NULL)
@@ -204,6 +209,8 @@ static kms_err put(struct journal *j, const struct job *what)
 		struct job lost = *what;
 		trail_group_free(&lost.group);
 		row_batch_free(&lost.rows);
+		if (lost.store != NULL)
+			store_close(&lost.store);
 		return KMS_E_NO_MEMORY;
 	}
 	*job = *what;

@@ -8,10 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "kms/base/clock.h"
@@ -32,6 +35,8 @@
 
 enum {
 	ARENA_LIMIT = 8 << 20, /* bytes for one request: a frame of 1,024 items and its answer */
+	MMAP_FROM = 128 << 10, /* bytes */
+	FDS_OURS = 96,         /* descriptors for files, threads, places of the operator */
 	SECRETS_OURS = 256,    /* besides key versions: root, keyring, keys derived from it */
 	STOP_PATIENCE_US = 5000000 /* what is under way at a stop may take so long */
 };
@@ -110,9 +115,22 @@ static void on_chores(evutil_socket_t fd, short what, void *arg)
 	chores_take(k);
 }
 
-static void take_live(struct keeper *k, const struct link_live *live)
+/* As the configuration says, as far as there are descriptors for it. */
+static void set_live(struct keeper *k, const struct link_live *live)
 {
 	k->live = *live;
+	if (k->descriptors >= live->max_connections + (uint64_t)FDS_OURS)
+		return;
+	bool few = k->descriptors <= 2 * (uint64_t)FDS_OURS;
+	k->live.max_connections = (uint32_t)(few ? k->descriptors / 2 : k->descriptors - FDS_OURS);
+	LOG(LOG_LEVEL_WARNING, "descriptors",
+	    "The limit on descriptors allows fewer connections than configured.",
+	    log_u64("limit", k->descriptors), log_u64("connections", k->live.max_connections));
+}
+
+static void take_live(struct keeper *k, const struct link_live *live)
+{
+	set_live(k, live);
 	log_set_level(live->log_level);
 	LOG(LOG_LEVEL_NOTICE, "reloaded", "The configuration was read again.",
 	    log_u64("max_connections", live->max_connections),
@@ -134,7 +152,7 @@ static void on_link(evutil_socket_t fd, short what, void *arg)
 	else if (m.word == LINK_CONFIG)
 		take_live(k, &m.live);
 	else
-		helper_started(k, attached);
+		helper_started(k, m.number, attached);
 }
 
 /* Folders are opened by name once; the sandbox lets nothing else be opened afterwards. */
@@ -150,11 +168,24 @@ static kms_err open_folder(const char *path, int *out)
 	return KMS_OK;
 }
 
+/* A log has one writer, whatever socket and store another kmsd has. */
+static kms_err lock_folder(const char *path, int fd)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return KMS_OK;
+	LOG(LOG_LEVEL_ERROR, "folder", "Another kmsd writes its log into this folder.",
+	    log_str("path", path), log_str("reason", strerrorname_np(errno)));
+	return KMS_E_IO;
+}
+
 /* Before the first key: what this process will never need again is given up. */
 static kms_err prepare(struct keeper *k)
 {
 	const struct config *c = k->config;
 	sandbox_no_traces();
+	/* Large buffers are mapped alone and go back to the system when they are freed. */
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+	(void)mallopt(M_TRIM_THRESHOLD, MMAP_FROM);
 	k->memory_locked = sandbox_lock_memory(c);
 	if (!k->memory_locked && !c->allow_unlocked)
 		return KMS_E_LOCKED_MEMORY;
@@ -165,6 +196,7 @@ static kms_err prepare(struct keeper *k)
 	TRY(secret_init(c->max_versions + (size_t)SECRETS_OURS, c->allow_unlocked));
 	TRY(open_folder(c->store, &k->store_dir));
 	TRY(open_folder(c->audit, &k->audit_dir));
+	TRY(lock_folder(c->audit, k->audit_dir));
 	return sandbox_restrict_files(k);
 }
 
@@ -209,7 +241,11 @@ static kms_err open_all(struct keeper *k)
 	k->base = event_base_new();
 	if (k->base == NULL)
 		return KMS_E_NO_MEMORY;
-	k->live = config_live(c);
+	const struct link_live live = config_live(c);
+	/* Asked once: the sandbox has no call for it. */
+	struct rlimit l;
+	k->descriptors = getrlimit(RLIMIT_NOFILE, &l) == 0 ? l.rlim_cur : 0;
+	set_live(k, &live);
 	arena_init(&k->arena, ARENA_LIMIT);
 	k->policy = (struct policy){
 		.admin_known = c->admin_gid_known, .admin_gid = c->admin_gid, .self_uid = geteuid()
@@ -244,7 +280,8 @@ static bool has_stopped(const struct keeper *k)
 
 bool keeper_turn(struct keeper *k)
 {
-	if (has_stopped(k) || event_base_loop(k->base, EVLOOP_ONCE) != 0)
+	int how = server_is_ready(k->server) ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
+	if (has_stopped(k) || event_base_loop(k->base, how) != 0)
 		return false;
 	server_turn(k->server);
 	changes_push(k);

@@ -33,6 +33,7 @@ struct keeper {
 	const struct keeper_start *start;
 	const struct config *config;
 	struct link_live live; /* of the configuration, as read last */
+	uint64_t descriptors;  /* that we may have */
 	struct event_base *base;
 	struct arena arena; /* of the request at hand */
 	struct rand_block *rand;

@@ -28,7 +28,8 @@ kms_err link_send(int fd, const struct link_message *m, int attach)
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &attach, sizeof(int));
 	}
-	return sendmsg(fd, &h, MSG_NOSIGNAL) == (ssize_t)sizeof(copy) ? KMS_OK : KMS_E_IO;
+	return sendmsg(fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(copy) ? KMS_OK
+	                                                                             : KMS_E_IO;
 }
 
 kms_err link_receive(int fd, struct link_message *out, int *out_attached)

@@ -33,6 +33,7 @@ struct link_live {
 
 struct link_message {
 	uint8_t word;
+	uint64_t number; /* of the helper asked for, and in its answer */
 	struct link_live live;
 	char text[LINK_TEXT_MAX + 1];
 };

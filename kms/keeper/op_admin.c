@@ -139,6 +139,9 @@ kms_err op_unseal(struct keeper *k, struct task *t, const struct request *r, str
 kms_err op_seal(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
 {
 	(void)r;
+	enum root_state state = root_state(k->root);
+	if (state == ROOT_UNINITIALISED || state == ROOT_BROKEN)
+		return root_why(k->root);
 	out->kind = ANSWER_DONE;
 	/* Recorded first, so that its group still gets the MAC of the key that is forgotten here. */
 	t->fate = TASK_DONE;

@@ -13,7 +13,7 @@ const struct op_entry ops[OP_COUNT] = {
 	[OP_METRICS]            = { op_metrics,            false },
 	[OP_INIT]               = { op_init,               false },
 	[OP_UNSEAL]             = { op_unseal,             false },
-	[OP_SEAL]               = { op_seal,               true  },
+	[OP_SEAL]               = { op_seal,               false },
 	[OP_SLOT_LIST]          = { op_slot_list,          false },
 	[OP_SLOT_CHECK]         = { op_slot_check,         false },
 	[OP_KEY_CREATE]         = { op_key_create,         true  },
@@ -43,7 +43,8 @@ kms_err ops_check_open(const struct keeper *k)
 
 kms_err ops_check_log(const struct keeper *k, enum op op)
 {
-	if (op == OP_STATUS && k->turn == NULL)
+	/* Without a log only these: to see why there is none, and to try again. */
+	if (k->turn == NULL && (op == OP_STATUS || op == OP_UNSEAL))
 		return KMS_OK;
 	return k->turn == NULL ? root_why(k->root) : turn_state(k->turn);
 }

@@ -22,6 +22,7 @@
 #include "kms/keeper/keeper.h"
 #include "kms/keeper/link.h"
 #include "kms/keeper/listen.h"
+#include "kms/keeper/sandbox.h"
 
 enum {
 	RESTARTS_MAX = 5,                 /* keepers that may die … */
@@ -30,7 +31,7 @@ enum {
 };
 
 struct parent {
-	const struct config *config;
+	struct config config; /* as read last, in what may change */
 	int listen_fd, signal_fd, link_fd;
 	pid_t keeper, helper;
 	unsigned starts;
@@ -70,7 +71,7 @@ static _Noreturn void become_keeper(struct parent *p, int link_fd, pid_t parent_
 		_exit(EXIT_FAILURE);
 	(void)close(p->signal_fd);
 	unblock_signals();
-	const struct keeper_start start = { .config = p->config,
+	const struct keeper_start start = { .config = &p->config,
 		.listen_fd = p->listen_fd,
 		.link_fd = link_fd,
 		.starts = p->starts };
@@ -115,7 +116,8 @@ static void kill_helper(struct parent *p)
 /* The child's half of start_helper: nothing of ours but one socket and stderr goes along. */
 static _Noreturn void become_helper(const struct parent *p, int fd)
 {
-	const char *path = p->config->helper;
+	const char *path = p->config.helper;
+	char *const none[] = { NULL }; /* no LD_, no TSS2_, no way to talk to systemd */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	unblock_signals();
 	if (fd == HELPER_FD)
@@ -123,7 +125,7 @@ static _Noreturn void become_helper(const struct parent *p, int fd)
 	else if (dup2(fd, HELPER_FD) < 0)
 		_exit(EXIT_FAILURE);
 	if (close_range(HELPER_FD + 1, ~0U, 0) == 0)
-		(void)execl(path, path, (char *)NULL);
+		(void)execle(path, path, (char *)NULL, none);
 	_exit(127);
 }
 
@@ -148,10 +150,10 @@ static kms_err start_helper(struct parent *p, int *out_fd)
 	return KMS_OK;
 }
 
-static void give_helper(struct parent *p)
+static void give_helper(struct parent *p, uint64_t number)
 {
 	int fd = -1;
-	struct link_message m = { .word = LINK_HELPER_FAILED };
+	struct link_message m = { .word = LINK_HELPER_FAILED, .number = number };
 	if (start_helper(p, &fd) == KMS_OK)
 		m.word = LINK_HELPER_STARTED;
 	if (link_send(p->link_fd, &m, fd) != KMS_OK)
@@ -167,10 +169,12 @@ static void answer_keeper(struct parent *p)
 	kms_err e = link_receive(p->link_fd, &m, &attached);
 	if (attached >= 0)
 		(void)close(attached);
+	if (e == KMS_E_CONNECTION_LOST)
+		close_link(p);
 	if (e != KMS_OK)
 		return;
 	switch ((enum link_word)m.word) {
-	case LINK_HELPER_START: give_helper(p); break;
+	case LINK_HELPER_START: give_helper(p, m.number); break;
 	case LINK_HELPER_KILL: kill_helper(p); break;
 	case LINK_STATE:
 		(void)sd_notifyf(0, "READY=1\nSTATUS=%s\nMAINPID=%ld", m.text, (long)getpid());
@@ -229,17 +233,20 @@ static void reap(struct parent *p)
 }
 
 /* A configuration that is not valid changes nothing. Most of it needs a restart. */
-static void reload(const struct parent *p)
+static void reload(struct parent *p)
 {
 	struct config fresh;
 	char error[CONFIG_ERROR_MAX] = "";
-	kms_err e = config_read(p->config->file, &fresh, error);
+	kms_err e = config_read(p->config.file, &fresh, error);
 	if (e != KMS_OK) {
 		LOG(LOG_LEVEL_ERROR, "config-invalid", "The configuration was not read again.",
 		    log_str("reason", error), log_err(e));
 		return;
 	}
 	const struct link_message m = { .word = LINK_CONFIG, .live = config_live(&fresh) };
+	p->config.log_level = fresh.log_level;
+	p->config.max_connections = fresh.max_connections;
+	p->config.frame_timeout_us = fresh.frame_timeout_us;
 	log_set_level(fresh.log_level);
 	if (p->link_fd < 0 || link_send(p->link_fd, &m, -1) != KMS_OK)
 		LOG(LOG_LEVEL_WARNING, "link", "The keeper can't be told of the configuration.",
@@ -282,16 +289,15 @@ static int serve(struct parent *p)
 			answer_keeper(p);
 		if ((fds[0].revents & POLLIN) != 0)
 			take_signal(p);
-		/* A closed link means a dying keeper: wait for its SIGCHLD, not for the link. */
-		if ((fds[1].revents & POLLIN) == 0 && (fds[1].revents & POLLHUP) != 0)
-			close_link(p);
 	}
 	return p->status;
 }
 
 int parent_run(const struct config *config)
 {
-	struct parent p = { .config = config, .listen_fd = -1, .signal_fd = -1, .link_fd = -1 };
+	/* It brings what the keeper gives up; nobody of its user may look into it. */
+	sandbox_no_traces();
+	struct parent p = { .config = *config, .listen_fd = -1, .signal_fd = -1, .link_fd = -1 };
 	if (listen_open(config, &p.listen_fd) != KMS_OK)
 		return EXIT_FAILURE;
 	if (block_signals(&p.signal_fd) != KMS_OK)

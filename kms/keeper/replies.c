@@ -10,8 +10,8 @@
 enum {
 	ROW_FORMAT = 1,
 	DIGEST_LEN = 16,
-	CAP_FIRST = 64,    /* a power of two, as every capacity */
-	PRUNE_AT_ONCE = 64 /* places looked at for each group of changes */
+	CAP_FIRST = 64,      /* a power of two, as every capacity */
+	PRUNE_AT_ONCE = 1024 /* places looked at for each group of changes */
 };
 
 static const uint64_t keep_us = (uint64_t)24 * 3600 * 1000000;

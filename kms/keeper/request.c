@@ -183,19 +183,20 @@ static void keep(struct bytes *x, uint8_t **at)
 kms_err task_detach(const struct task *t, struct task **out)
 {
 	const struct record *r = &t->record;
-	size_t n =
-	    r->asserted.n + r->subject.n + r->purpose.n + r->key_class.n + t->idempotency_key.n;
+	size_t n = r->identity.n + r->asserted.n + r->subject.n + r->purpose.n + r->key_class.n +
+	           t->idempotency_key.n;
 	struct task *copy = malloc(sizeof(*copy) + n);
 	if (copy == NULL)
 		return KMS_E_NO_MEMORY;
 	*copy = *t;
 	uint8_t *at = (uint8_t *)(copy + 1);
+	keep(&copy->record.identity, &at);
 	keep(&copy->record.asserted, &at);
 	keep(&copy->record.subject, &at);
 	keep(&copy->record.purpose, &at);
 	keep(&copy->record.key_class, &at);
 	keep(&copy->idempotency_key, &at);
-	/* The identity is the connection's, which stays; detail is static. */
+	/* Source and detail are static. */
 	if (copy->conn != NULL) {
 		copy->conn->refs++;
 		copy->conn->pending++;
@@ -204,14 +205,31 @@ kms_err task_detach(const struct task *t, struct task **out)
 	return KMS_OK;
 }
 
+static void drop_conn(struct task *t)
+{
+	struct conn *c = MOVE(t->conn);
+	if (c == NULL)
+		return;
+	c->pending--;
+	/* One that was to close waited for this. */
+	if (c->closing && !c->closed)
+		conn_close_soon(c);
+	conn_unref(c);
+}
+
+void task_refuse(struct task *t, kms_err e)
+{
+	if (t->conn == NULL)
+		return;
+	refuse_unrecorded(t->conn, t->id, e);
+	drop_conn(t);
+}
+
 void task_free(struct task **t)
 {
 	if (*t == NULL)
 		return;
-	if ((*t)->conn != NULL) {
-		(*t)->conn->pending--;
-		conn_unref((*t)->conn);
-	}
+	drop_conn(*t);
 	free(*t);
 	*t = NULL;
 }

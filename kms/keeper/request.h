@@ -46,6 +46,8 @@ void request_refuse_connection(struct keeper *k, struct conn *c, kms_err e);
 
 /* A copy that outlives the request, with its strings and a reference to its connection. */
 MUST_USE kms_err task_detach(const struct task *t, struct task **out);
+/* Answers now with e, unrecorded; what the task does goes on, and request_finish will record it. */
+void task_refuse(struct task *t, kms_err e);
 /* Drops the reference and frees. Takes NULL. For detached ones only. */
 void task_free(struct task **t);
 

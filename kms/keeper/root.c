@@ -165,6 +165,12 @@ static void record_own(struct keeper *k, enum op op, kms_err e)
 		request_finish(k, &own, e, NULL);
 }
 
+void root_refuse(struct keeper *k, kms_err e)
+{
+	for (size_t i = 0; i < k->root->waiter_n; i++)
+		task_refuse(k->root->waiters[i], e);
+}
+
 static void answer_waiters(struct keeper *k, kms_err e)
 {
 	struct root *r = k->root;
@@ -252,6 +258,8 @@ void root_finish(struct keeper *k)
 		return;
 	}
 	r->store_with_journal = true;
+	r->tries = 0;
+	(void)event_del(r->reopen_event);
 	drop_work(r);
 	k->epoch = r->epoch;
 	r->state = ROOT_UNSEALED;
@@ -268,6 +276,38 @@ void root_reopen_later(struct keeper *k)
 	(void)event_add(k->root->reopen_event, &later);
 }
 
+/* What may pass by itself. An auth value, a PCR, a rollback or damage does not: those want a person. */
+static bool may_pass(kms_err e)
+{
+	switch (e) {
+	case KMS_E_STORE_IO:
+	case KMS_E_STORE_FULL:
+	case KMS_E_STORE_LOCKED:
+	case KMS_E_AUDIT_IO:
+	case KMS_E_AUDIT_FULL:
+	case KMS_E_NO_MEMORY:
+	case KMS_E_TPM_UNREACHABLE:
+	case KMS_E_TPM_BUSY:
+	case KMS_E_HARDWARE_TIMEOUT:
+	case KMS_E_HARDWARE_HELPER: return true;
+	default: return false;
+	}
+}
+
+/* Disks are tried again soon, hardware ever more seldom. */
+static void try_later(struct keeper *k, kms_err e)
+{
+	static const time_t waits[] = { 5, 10, 20, 40, 60 };
+	struct root *r = k->root;
+	if (!may_pass(e))
+		return;
+	bool soon = err_wire(e) == WIRE_STORE_FAILED;
+	size_t i = r->tries < ARRAY_LEN(waits) ? r->tries : ARRAY_LEN(waits) - 1;
+	const struct timeval later = { .tv_sec = soon ? REOPEN_S : waits[i] };
+	r->tries++;
+	(void)event_add(r->reopen_event, &later);
+}
+
 void root_fail(struct keeper *k, enum root_state state, kms_err e)
 {
 	struct root *r = k->root;
@@ -280,9 +320,7 @@ void root_fail(struct keeper *k, enum root_state state, kms_err e)
 		LOG(LOG_LEVEL_ERROR, "still-sealed", "The root could not be opened.", log_err(e));
 	root_publish(k);
 	answer_waiters(k, e);
-	/* What failed by a full disk heals when there is room. */
-	if (err_wire(e) == WIRE_STORE_FAILED && e != KMS_E_STORE_NEWER && e != KMS_E_STORE_CORRUPT)
-		root_reopen_later(k);
+	try_later(k, e);
 }
 
 static void on_reopen(evutil_socket_t fd, short what, void *arg)
@@ -332,6 +370,7 @@ static void settle_counts(struct keeper *k)
 
 void root_stop(struct keeper *k)
 {
+	changes_fail(k, KMS_E_STOPPING);
 	record_own(k, OP_STOP, KMS_OK);
 	settle_counts(k);
 	turn_close(k);
@@ -340,12 +379,17 @@ void root_stop(struct keeper *k)
 void root_seal(struct keeper *k, kms_err why)
 {
 	struct root *r = k->root;
+	/* Nothing opens again by itself what a person has closed. */
+	(void)event_del(r->reopen_event);
+	r->open_when_closed = false;
 	settle_counts(k);
 	r->state = ROOT_SEALED;
 	r->why = why;
 	LOG(LOG_LEVEL_NOTICE, "sealed", "Every key in memory was forgotten.", log_err(why));
 	close_all(k, KMS_E_SEALED);
 	root_publish(k);
+	if (r->waiter_n > 0)
+		answer_waiters(k, KMS_E_SEALED);
 	server_resume_parked(k->server);
 }
 

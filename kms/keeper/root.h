@@ -60,6 +60,8 @@ MUST_USE kms_err root_may_init(const struct root *r);
 void root_init(struct keeper *k, struct task *t);
 /* Forgets every key. KMS_OK as why: an operator wanted it. */
 void root_seal(struct keeper *k, kms_err why);
+/* Who waits for an opening is answered with e now; the opening goes on. */
+void root_refuse(struct keeper *k, kms_err e);
 /* The keeper ends: settles counters, records the stop, hands the last group to the journal. */
 void root_stop(struct keeper *k);
 /* The store failed under way: forget, close, and open again by ourselves after a moment. */

@@ -66,6 +66,8 @@ static void on_proved(struct keeper *k, void *arg, struct call_answer *a)
 	kms_err e = a->err;
 	if (r->state != ROOT_OPENING)
 		return;
+	if (e == KMS_OK && a->root == NULL)
+		e = KMS_E_HARDWARE_HELPER;
 	if (e == KMS_OK && !secret_equal(r->key, secret_bytes(a->root)))
 		e = KMS_E_INTEGRITY;
 	if (e == KMS_OK)

@@ -23,6 +23,7 @@ struct root {
 	bool store_with_journal;     /* it must be closed there before it can be opened here */
 	bool open_when_closed;
 	struct event *reopen_event;
+	unsigned tries; /* openings that failed one after the other for a passing reason */
 	struct task *waiters[ROOT_WAITERS_MAX];
 	size_t waiter_n;
 	/* While opening: */

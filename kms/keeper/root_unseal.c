@@ -61,6 +61,11 @@ static void on_moved(struct keeper *k, void *arg, struct call_answer *a)
 		give_up_slot(k, a->err);
 		return;
 	}
+	const struct root *r = k->root;
+	if (a->counter != r->epoch.base + r->epoch.number) {
+		give_up_slot(k, KMS_E_COUNTER_GONE);
+		return;
+	}
 	changes_set_counter(k->changes, a->counter, true);
 	ask_random(k);
 }
@@ -104,6 +109,15 @@ static kms_err check_log(struct keeper *k)
 	return same ? KMS_OK : KMS_E_AUDIT_CORRUPT;
 }
 
+/* The store must hold what the log says was done: an old copy is found without a counter too. */
+static kms_err check_store(struct keeper *k)
+{
+	const struct root *r = k->root;
+	uint64_t done = 0;
+	TRY(trail_epoch_since(k->audit_dir, r->epoch.audit_size, &done));
+	return done > r->epoch.number ? KMS_E_ROLLBACK : KMS_OK;
+}
+
 static kms_err open_with_root(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -113,6 +127,7 @@ static kms_err open_with_root(struct keeper *k)
 	TRY(root_make_ring(k));
 	TRY(load_keys(k, r->store, &r->epoch));
 	TRY(check_log(k));
+	TRY(check_store(k));
 	const struct call_task task = root_task(k, CALL_COUNTER_READ);
 	return helper_call(k, &task, false, on_counter, NULL);
 }
@@ -145,6 +160,8 @@ static void on_unsealed(struct keeper *k, void *arg, struct call_answer *a)
 	if (r->state != ROOT_OPENING)
 		return;
 	kms_err e = a->err;
+	if (e == KMS_OK && a->root == NULL)
+		e = KMS_E_HARDWARE_HELPER;
 	if (e == KMS_OK)
 		e = slot_prove(buf_bytes(&r->rows.slots[r->current]), a->root);
 	if (e != KMS_OK) {

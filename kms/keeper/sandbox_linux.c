@@ -143,7 +143,7 @@ static kms_err restrict_landlock(const struct keeper *k, long abi)
 	/* TCP bind and connect; abstract sockets and signals of other domains. */
 	const struct landlock_attr attr = { .files = rights_of_abi[known],
 		.net = abi >= ABI_NET ? 3 : 0,
-		.scoped = abi >= ABI_SCOPE ? 1 : 0 };
+		.scoped = abi >= ABI_SCOPE ? 3 : 0 };
 	size_t size = sizeof(uint64_t) * (abi >= ABI_SCOPE ? 3 : abi >= ABI_NET ? 2 : 1);
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0U);
 	if (ruleset < 0)

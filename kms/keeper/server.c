@@ -23,7 +23,12 @@ enum {
 	OPERATOR_PLACES = 8,          /* connections above the cap for those who may administer */
 	ACCEPT_AT_ONCE = 64,          /* connections taken in one turn */
 	SWEEP_MS = 250,               /* how often deadlines are looked at */
-	PAUSE_MS = 100                /* the listener rests so long when descriptors have run out */
+	STRANGERS_SWEEP = 500, /* requests of all who may not administer, between two sweeps */
+	TURNED_AWAY_MAX = 64,  /* connections without a place that wait for their answer */
+	HELD_MAX =
+	    32 << 20, /* bytes in buffers; beyond, those who may not administer get no more */
+	OUT_LEAST = 64 * 1024, /* bytes that a peer must read within a frame's timeout */
+	PAUSE_MS = 100         /* the listener rests so long when descriptors have run out */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -31,9 +36,12 @@ TAILQ_HEAD(conn_list, conn);
 struct server {
 	struct keeper *k;
 	struct event *listen_event, *sweep_event, *pause_event;
-	struct conn_list all, busy, waiting, parked;
+	struct conn_list all, busy, waiting, parked, ready;
 	uint32_t count;
+	uint32_t turned_away; /* of all, those without a place; not counted */
 	bool accepting, resume;
+	size_t held;        /* bytes in buffers of all connections */
+	uint32_t strangers; /* requests of others than administrators that may still come now */
 	uint64_t warned_us; /* when the last refusal of a connection was logged */
 	uint8_t *scratch;
 };
@@ -50,7 +58,14 @@ uint32_t server_count(const struct server *s)
 
 bool server_has_work(const struct server *s)
 {
-	return !TAILQ_EMPTY(&s->waiting);
+	const struct conn *c;
+	if (!TAILQ_EMPTY(&s->waiting))
+		return true;
+	TAILQ_FOREACH (c, &s->busy, busy) {
+		if (c->released > 0)
+			return true;
+	}
+	return false;
 }
 
 void server_set_busy(struct server *s, struct conn *c, bool on)
@@ -86,8 +101,23 @@ static void set_parked(struct server *s, struct conn *c, bool on)
 		TAILQ_REMOVE(&s->parked, c, parked);
 }
 
+static void set_ready(struct server *s, struct conn *c, bool on)
+{
+	if (on == c->is_ready)
+		return;
+	c->is_ready = on;
+	if (on)
+		TAILQ_INSERT_TAIL(&s->ready, c, ready);
+	else
+		TAILQ_REMOVE(&s->ready, c, ready);
+}
+
 void server_forget(struct server *s, struct conn *c)
 {
+	s->held -= c->held;
+	c->held = 0;
+	s->turned_away -= c->turned_away;
+	set_ready(s, c, false);
 	server_set_busy(s, c, false);
 	server_set_waiting(s, c, false);
 	set_parked(s, c, false);
@@ -105,13 +135,39 @@ static void set_reading(struct conn *c, bool on)
 		conn_close(c);
 }
 
+static bool is_admin(const struct conn *c)
+{
+	return policy_is_admin(&c->server->k->policy, &c->who);
+}
+
+/*
+ * Who may do nothing still leaves records and takes memory: all of them share a number of requests
+ * for each sweep, and the rest waits in their sockets.
+ */
+static bool may_ask(const struct conn *c)
+{
+	struct server *s = c->server;
+	if (is_admin(c))
+		return true;
+	if (s->strangers == 0)
+		return false;
+	s->strangers--;
+	return true;
+}
+
+static void account(struct conn *c)
+{
+	size_t now = c->closed ? 0 : c->in.cap + c->out.cap;
+	c->server->held = c->server->held - c->held + now;
+	c->held = now;
+}
+
 /* Handles whole frames at the start of `in`; *out_used bytes are done with. */
 static void handle_frames(struct conn *c, struct bytes in, size_t *out_used, size_t *out_need)
 {
 	struct keeper *k = c->server->k;
 	size_t done = 0;
 	*out_need = 0;
-	c->is_handling = true;
 	while (!c->closed && !c->closing && !conn_is_full(c) && c->server->accepting) {
 		struct bytes message;
 		size_t used = 0;
@@ -123,6 +179,10 @@ static void handle_frames(struct conn *c, struct bytes in, size_t *out_used, siz
 		}
 		if (used == 0)
 			break;
+		if (!may_ask(c)) {
+			set_parked(c->server, c, true);
+			break;
+		}
 		if (request_handle(k, c, message) == REQUEST_PARK) {
 			set_parked(c->server, c, true);
 			break;
@@ -130,18 +190,40 @@ static void handle_frames(struct conn *c, struct bytes in, size_t *out_used, siz
 		done += used;
 		turn_push(k);
 	}
-	c->is_handling = false;
 	/* Each whole frame restarts the clock for the one that is not whole yet. */
 	if (done > 0)
 		c->in_since_us = 0;
 	*out_used = done;
 }
 
+/* A connection that gets no place or no memory: told why, and closed; in a flood just closed. */
+static void turn_away(struct server *s, struct conn *c)
+{
+	if (s->k->mono_us - s->warned_us > 1000000) {
+		s->warned_us = s->k->mono_us;
+		LOG(LOG_LEVEL_WARNING, "connections-full",
+		    "A connection was refused: all places or buffers are taken.",
+		    log_u64("connections", s->count), log_u64("buffers", s->held));
+	}
+	if (s->turned_away >= TURNED_AWAY_MAX || !may_ask(c)) {
+		conn_close(c);
+		return;
+	}
+	c->turned_away = true;
+	s->turned_away++;
+	request_refuse_connection(s->k, c, KMS_E_TOO_MANY);
+}
+
 /* After frames were handled: read on, or not; and since when a frame has been incomplete. */
 static void settle(struct conn *c)
 {
+	account(c);
 	if (c->closed)
 		return;
+	if (c->server->held > HELD_MAX && c->held > KEPT_SMALL && !is_admin(c)) {
+		turn_away(c->server, c);
+		return;
+	}
 	bool stop = c->closing || c->is_parked || conn_is_full(c) || !c->server->accepting;
 	bool partial = c->in.n > 0 && !stop;
 	if (!partial)
@@ -243,15 +325,8 @@ void server_on_write(evutil_socket_t fd, short what, void *arg)
 
 void server_go_on(struct server *s, struct conn *c)
 {
-	(void)s;
-	/* An answer that leaves at once comes here from the midst of its own connection's frames. */
-	if (c->reading || c->closed || c->is_parked || c->closing || c->is_handling)
-		return;
-	c->refs++;
-	if (c->in.n > 0)
-		handle_kept(c);
-	settle(c);
-	conn_unref(c);
+	if (!c->reading && !c->closed && !c->is_parked && !c->closing)
+		set_ready(s, c, true);
 }
 
 void server_resume_parked(struct server *s)
@@ -259,20 +334,43 @@ void server_resume_parked(struct server *s)
 	s->resume = true;
 }
 
+bool server_is_ready(const struct server *s)
+{
+	return s->resume || !TAILQ_EMPTY(&s->ready);
+}
+
+static void go_on(struct conn *c)
+{
+	c->refs++;
+	if (c->in.n > 0)
+		handle_kept(c);
+	settle(c);
+	conn_unref(c);
+}
+
+/* One that parks again comes behind the others: those of now have their turn once. */
+static void wake_parked(struct server *s)
+{
+	struct conn *c;
+	s->resume = false;
+	while ((c = TAILQ_FIRST(&s->parked)) != NULL) {
+		set_parked(s, c, false);
+		set_ready(s, c, true);
+	}
+}
+
 void server_turn(struct server *s)
 {
-	if (!s->resume)
-		return;
-	s->resume = false;
-	/* One that parks again goes to the tail of the list: take only those of now. */
-	struct conn_list list = TAILQ_HEAD_INITIALIZER(list);
-	TAILQ_CONCAT(&list, &s->parked, parked);
-	struct conn *c;
-	while ((c = TAILQ_FIRST(&list)) != NULL) {
-		TAILQ_REMOVE(&list, c, parked);
-		TAILQ_INSERT_TAIL(&s->parked, c, parked);
-		set_parked(s, c, false);
-		server_go_on(s, c);
+	if (s->resume)
+		wake_parked(s);
+	/* What becomes ready meanwhile is for the next turn; what is closed leaves the list. */
+	const struct conn *last = TAILQ_LAST(&s->ready, conn_list);
+	for (struct conn *c; (c = TAILQ_FIRST(&s->ready)) != NULL;) {
+		bool is_last = c == last;
+		set_ready(s, c, false);
+		go_on(c);
+		if (is_last)
+			break;
 	}
 }
 
@@ -282,16 +380,8 @@ void server_release(struct server *s, uint64_t group)
 	for (c = TAILQ_FIRST(&s->waiting); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, waiting);
 		c->refs++;
-		if (next != NULL)
-			next->refs++;
 		conn_release(c, group);
 		conn_unref(c);
-		/* What c's next frames did may have answered or closed any other connection. */
-		bool gone = next != NULL && !next->is_waiting;
-		if (next != NULL)
-			conn_unref(next);
-		if (gone)
-			next = TAILQ_FIRST(&s->waiting);
 	}
 }
 
@@ -304,18 +394,6 @@ void server_refuse_waiting(struct server *s, kms_err e)
 		conn_refuse_waiting(c, e);
 		conn_unref(c);
 	}
-}
-
-/* A connection that has no place: told why, and closed. */
-static void turn_away(struct server *s, struct conn *c)
-{
-	if (s->k->mono_us - s->warned_us > 1000000) {
-		s->warned_us = s->k->mono_us;
-		LOG(LOG_LEVEL_WARNING, "connections-full",
-		    "A connection was refused: all places are taken.",
-		    log_u64("connections", s->count));
-	}
-	request_refuse_connection(s->k, c, KMS_E_TOO_MANY);
 }
 
 static void admit(struct server *s, int fd)
@@ -335,7 +413,7 @@ static void admit(struct server *s, int fd)
 	uint32_t most = s->k->live.max_connections;
 	if (policy_is_admin(&s->k->policy, &c->who))
 		most += OPERATOR_PLACES;
-	if (s->count > most)
+	if (s->count - s->turned_away > most)
 		turn_away(s, c);
 }
 
@@ -378,6 +456,15 @@ static bool is_late(const struct server *s, uint64_t since_us)
 	return since_us != 0 && s->k->mono_us - since_us > s->k->live.frame_timeout_us;
 }
 
+/* A peer that reads slowly but steadily begins another span; one that drips does not. */
+static bool reads_on(const struct server *s, struct conn *c)
+{
+	bool enough = c->out_sent >= OUT_LEAST;
+	c->out_sent = 0;
+	c->out_since_us = s->k->mono_us;
+	return enough;
+}
+
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -387,11 +474,16 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	keeper_tick(s->k);
 	for (c = TAILQ_FIRST(&s->busy); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, busy);
-		if (is_late(s, c->in_since_us) || is_late(s, c->out_since_us))
+		if (is_late(s, c->in_since_us) || (is_late(s, c->out_since_us) && !reads_on(s, c)))
 			conn_close(c);
-		else if (conn_rest(c))
+		else if (conn_rest(c)) {
+			account(c);
 			server_set_busy(s, c, false);
+		}
 	}
+	if (s->strangers == 0)
+		server_resume_parked(s);
+	s->strangers = STRANGERS_SWEEP;
 	turn_watch(s->k);
 	tails_push(s->k);
 }
@@ -418,6 +510,7 @@ static kms_err start_events(struct server *s, int listen_fd)
 	    event_add(s->listen_event, NULL) != 0 || event_add(s->sweep_event, &sweep) != 0)
 		return KMS_E_NO_MEMORY;
 	s->accepting = true;
+	s->strangers = STRANGERS_SWEEP;
 	return KMS_OK;
 }
 
@@ -431,6 +524,7 @@ kms_err server_new(struct keeper *k, int listen_fd, struct server **out)
 	TAILQ_INIT(&s->busy);
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->parked);
+	TAILQ_INIT(&s->ready);
 	s->scratch = malloc(SCRATCH_LEN);
 	if (s->scratch == NULL)
 		return KMS_E_NO_MEMORY;

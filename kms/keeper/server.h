@@ -17,8 +17,10 @@ MUST_USE kms_err server_new(struct keeper *k, int listen_fd, struct server **out
 void server_free(struct server **s);
 /* Accepts and reads nothing more; what is under way is answered. */
 void server_drain(struct server *s);
-/* Once in each turn of the loop: lets parked connections go on. */
+/* Once in each turn of the loop: lets connections go on that waited for it. */
 void server_turn(struct server *s);
+/* True if server_turn has something to do: the loop must not wait for an event. */
+bool server_is_ready(const struct server *s);
 /* Connections that are open. */
 uint32_t server_count(const struct server *s);
 /* True while answers wait for a group or for their peer. */
@@ -37,5 +39,8 @@ void server_set_busy(struct server *s, struct conn *c, bool on);
 void server_set_waiting(struct server *s, struct conn *c, bool on);
 void server_on_read(evutil_socket_t fd, short what, void *arg);
 void server_on_write(evutil_socket_t fd, short what, void *arg);
-/* The peer has read: frames that wait in c->in may be handled, reading goes on. */
+/*
+ * The peer has read: in the next server_turn frames that wait in c->in may be handled, and reading
+ * goes on. Never at once: who calls this may be in the midst of another request.
+ */
 void server_go_on(struct server *s, struct conn *c);

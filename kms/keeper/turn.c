@@ -9,12 +9,15 @@
 #include <string.h>
 
 #include "kms/crypto/hash.h"
+#include "kms/keeper/changes.h"
 #include "kms/keeper/chores.h"
+#include "kms/keeper/root.h"
 #include "kms/keeper/server.h"
 #include "kms/keeper/tails.h"
 
 enum {
 	GROUPS_MAX = 2,     /* with the journal at once */
+	ENDS_MAX = 4,       /* and one more ahead of a change: see turn_flush */
 	EARLY_RECORDS = 16, /* so many are worth a flush of their own while it is idle */
 	GATHER_MAX =
 	    64 << 20, /* bytes of records waiting for a dead disk; beyond, nothing is recorded */
@@ -29,17 +32,17 @@ struct turn_end {
 
 struct turn {
 	struct trail *trail;
-	struct mac *tags;                 /* NULL while sealed */
-	uint64_t group;                   /* number of the group being gathered, from 1 */
-	uint64_t done;                    /* last group on disk */
-	struct turn_end durable;          /* what is on disk */
-	struct turn_end ends[GROUPS_MAX]; /* where each group under way ends, by number */
-	uint64_t news;                    /* log size behind the last record that others made */
-	uint64_t time_us;                 /* of the last record: the log's time never goes back */
-	size_t gathered;                  /* bytes of the group at hand, at most */
-	uint64_t since_us;                /* when the oldest group under way was handed over */
-	uint32_t prepared;                /* the last segment that was asked for ahead */
-	kms_err failed;                   /* why nothing is answered now */
+	struct mac *tags;               /* NULL while sealed */
+	uint64_t group;                 /* number of the group being gathered, from 1 */
+	uint64_t done;                  /* last group on disk */
+	struct turn_end durable;        /* what is on disk */
+	struct turn_end ends[ENDS_MAX]; /* where each group under way ends, by number */
+	uint64_t news;                  /* log size behind the last record that others made */
+	uint64_t time_us;               /* of the last record: the log's time never goes back */
+	size_t gathered;                /* bytes of the group at hand, at most */
+	uint64_t since_us;              /* when the oldest group under way was handed over */
+	uint32_t prepared;              /* the last segment that was asked for ahead */
+	kms_err failed;                 /* why nothing is answered now */
 };
 
 kms_err turn_new(struct keeper *k, struct turn **out)
@@ -143,7 +146,7 @@ static void hand_over(struct keeper *k)
 	uint64_t number = t->group++;
 	if (number - t->done == 1)
 		t->since_us = k->mono_us;
-	t->ends[number % GROUPS_MAX] = end;
+	t->ends[number % ENDS_MAX] = end;
 	t->gathered = 0;
 	uint32_t segment = g->segment;
 	/* Two groups never fill its queue; without memory we can't go on. */
@@ -166,6 +169,13 @@ void turn_push(struct keeper *k)
 void turn_end(struct keeper *k)
 {
 	if (k->turn != NULL && has_room(k->turn) && trail_pending(k->turn->trail) > 0)
+		hand_over(k);
+}
+
+void turn_flush(struct keeper *k)
+{
+	/* Changes wait for each other, so there is one of these groups at most. */
+	if (k->turn->group - k->turn->done < ENDS_MAX && trail_pending(k->turn->trail) > 0)
 		hand_over(k);
 }
 
@@ -193,6 +203,11 @@ static void fail(struct keeper *k, kms_err e)
 	LOG(LOG_LEVEL_ERROR, "audit-failed",
 	    "The audit log cannot be written; nothing is answered.", log_err(e));
 	server_refuse_waiting(k->server, e);
+	/* Who waits for something else is told now; what was begun goes on and is recorded later. */
+	server_resume_parked(k->server);
+	changes_refuse(k, e);
+	tails_fail(k, e);
+	root_refuse(k, e);
 }
 
 static void heal(struct keeper *k)
@@ -213,7 +228,7 @@ void turn_done(struct keeper *k, const struct journal_done *d)
 		return;
 	}
 	t->done = d->number;
-	t->durable = t->ends[d->number % GROUPS_MAX];
+	t->durable = t->ends[d->number % ENDS_MAX];
 	t->since_us = k->mono_us;
 	heal(k);
 	server_release(k->server, d->number);

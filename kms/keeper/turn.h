@@ -43,6 +43,8 @@ MUST_USE kms_err turn_tag(
 void turn_push(struct keeper *k);
 /* At the end of each turn of the loop: hands over whatever there is. */
 void turn_end(struct keeper *k);
+/* Hands the group at hand over ahead of what is given to the journal next. Once at a time. */
+void turn_flush(struct keeper *k);
 /* At a stop, after the last record: hands over what is left, room or not. */
 void turn_close(struct keeper *k);
 /* The journal's word about a group. */

@@ -32,6 +32,7 @@ struct rows {
 	struct aead *row_seal, *bits_seal;
 	struct set_hash *set;
 	uint8_t digest[SET_HASH_LEN];
+	const struct row_batch *open; /* has rows and no epoch row yet; compared, never followed */
 };
 
 static kms_err seal_for(const struct secret *store_key, const char *label, struct aead **out)
@@ -237,11 +238,19 @@ static kms_err add_row(struct rows *r, struct row_batch *b, enum store_table t, 
 	return e;
 }
 
+/* Two open batches would swear to each other's rows, and a crash between their commits is a rollback. */
+static void open_batch(struct rows *r, const struct row_batch *b)
+{
+	CHECK(r->open == NULL || r->open == b);
+	r->open = b;
+}
+
 kms_err rows_put(
     struct rows *r, struct row_batch *b, enum store_table t, struct bytes key, struct bytes clear)
 {
 	struct bytes value = { 0 };
 
+	open_batch(r, b);
 	TRY(add_row(r, b, t, key, clear, &value));
 	kms_err e = set_hash_put(r->set, t, key, value);
 	if (e != KMS_OK)
@@ -251,6 +260,7 @@ kms_err rows_put(
 
 kms_err rows_delete(struct rows *r, struct row_batch *b, enum store_table t, struct bytes key)
 {
+	open_batch(r, b);
 	TRY(row_batch_add_delete(b, t, key));
 	kms_err e = set_hash_delete(r->set, t, key);
 	if (e != KMS_OK)
@@ -263,11 +273,14 @@ kms_err rows_finish(struct rows *r, struct row_batch *b, const struct epoch *e)
 	uint8_t clear[EPOCH_LEN];
 	struct bytes value;
 
+	open_batch(r, b);
 	epoch_encode(e, set_hash_sum(r->set), clear);
 	TRY(set_hash_digest(r->set, r->digest));
 	kms_err err = add_row(
 	    r, b, TABLE_EPOCH, bytes_of_str(epoch_key), bytes_of(clear, sizeof(clear)), &value);
 	wipe(clear, sizeof(clear));
+	if (err == KMS_OK)
+		r->open = NULL;
 	return err;
 }
 

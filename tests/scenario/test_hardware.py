@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from audit import records
 from instance import Instance, KmsError
 
 CONTEXT = {"call": "1"}
@@ -235,3 +236,40 @@ def test_power_cut_of_both(used):
         used.start_tpm()
         used.start()
         assert opens(used)
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_change_is_never_without_a_record(make, end):
+    """The chip hangs when the change is durable already; then kmsd ends. The log knows of it."""
+    kms = make(deadline="20s")
+    with kms.client() as c:
+        c.call("key_create", key="rec")
+        kms.hang_tpm()
+        before = kms.status().epoch
+        c.send("key_destroy", key="rec", version=1)
+        with kms.client() as other:  # an answer of its own: the change's group is on its way
+            while not any(r.op == "key-destroy" for r in records(kms)):
+                other.call("whoami")
+        getattr(kms, end)()
+    kms.resume_tpm()
+    kms.start()
+    assert kms.state == "unsealed", kms.tail()
+    found = [r for r in records(kms) if r.op == "key-destroy"]
+    assert found[0].detail == "begun" and found[0].epoch == before + 1
+    with kms.client() as c:
+        state = c.call("key_show", key="rec")["versions"][0].state
+    assert state in ("active", "destroyed")
+    assert state == "destroyed" or end == "kill"
+
+
+def test_opens_by_itself_when_the_chip_comes_back(make):
+    """What passes by itself needs no person: kmsd tries again, ever more seldom."""
+    kms = make()
+    with kms.client() as c:
+        c.call("key_create", key="rec")
+    kms.stop()
+    kms.kill_tpm()
+    kms.start()
+    assert kms.status().why == "tpm_unreachable"
+    kms.start_tpm()
+    kms.wait_state("unsealed", seconds=20)

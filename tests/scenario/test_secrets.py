@@ -32,11 +32,13 @@ def found_in_files(folder, keys):
 def memory_of(pid):
     """Every readable byte of a process."""
     try:
-        maps, mem = open(f"/proc/{pid}/maps"), open(f"/proc/{pid}/mem", "rb", 0)
+        with open(f"/proc/{pid}/maps") as maps:
+            lines = maps.readlines()
+        mem = open(f"/proc/{pid}/mem", "rb", 0)
     except (FileNotFoundError, ProcessLookupError):
         return  # a kms-seal that had nothing more to do
-    with maps, mem:
-        for line in maps:
+    with mem:
+        for line in lines:
             m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r.*?(\[.*\])?$", line.strip())
             if not m or m.group(3) in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):
                 continue

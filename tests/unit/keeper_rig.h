@@ -158,7 +158,7 @@ static void rig_on_parent(evutil_socket_t fd, short what, void *arg)
 	r->helper_fd = pair[1];
 	r->helper_event = event_new(r->k.base, pair[1], EV_READ | EV_PERSIST, rig_on_task, r);
 	CHECK(r->helper_event != NULL && event_add(r->helper_event, NULL) == 0);
-	const struct link_message started = { .word = LINK_HELPER_STARTED };
+	const struct link_message started = { .word = LINK_HELPER_STARTED, .number = m.number };
 	CHECK(link_send(fd, &started, pair[0]) == KMS_OK);
 	(void)close(pair[0]);
 }

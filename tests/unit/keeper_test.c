@@ -301,6 +301,59 @@ static void test_expanded_keys_are_bounded(void **state)
 	assert_true(cached > 1 && cached <= 512);
 }
 
+/* Puts a request into the socket, for the next turn. */
+static void put(int fd, struct request q)
+{
+	AUTO(buf_done) struct buf frame = { 0 };
+	q.id = 99;
+	assert_int_equal(request_encode(&q, &frame), KMS_OK);
+	assert_int_equal(send(fd, frame.p, frame.n, MSG_NOSIGNAL), frame.n);
+}
+
+/* A first use, which reserves a counter, and another request come in the same turn of the loop. */
+static void first_use_beside(struct world *w, enum op op, const char *key)
+{
+	int other = rig_connect(&w->rig);
+	/* Seen as a peer before the turn that counts. */
+	assert_int_equal(ask_key(w, OP_WHOAMI, ""), KMS_OK);
+	put(other, (struct request){ .op = OP_ISSUE, .key = bytes_of_str("rec") });
+	assert_int_equal(ask_key(w, op, key), KMS_OK);
+	(void)close(other);
+}
+
+/*
+ * Each of these ended with a set hash that swore to a row nobody had written: an old copy, as it
+ * seemed, for ever after.
+ */
+static void test_first_use_beside_a_change(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(reopen_with(w, 0), KMS_OK);
+	first_use_beside(w, OP_KEY_CREATE, "beside");
+	assert_int_equal(reopen_with(w, 0), KMS_OK);
+	assert_int_equal(ask_key(w, OP_ISSUE, "beside"), KMS_OK);
+}
+
+static void test_first_use_beside_a_seal(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(ask_key(w, OP_KEY_CREATE, "used"), KMS_OK);
+	assert_int_equal(reopen_with(w, 0), KMS_OK);
+	assert_int_equal(ask_key(w, OP_ISSUE, "used"), KMS_OK);
+	first_use_beside(w, OP_SEAL, "");
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_OK);
+	assert_int_equal(ask_key(w, OP_ISSUE, "rec"), KMS_OK);
+}
+
+static void test_seal_twice(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	assert_int_equal(ask_key(w, OP_ISSUE, "rec"), KMS_E_SEALED);
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_OK);
+}
+
 static void test_audit_read_bounds(void **state)
 {
 	struct world *w = *state;
@@ -354,6 +407,8 @@ int main(void)
 		TEST(test_slot_check), TEST(test_idempotency),
 		TEST(test_many_versions_are_listed_to_a_bound),
 		TEST(test_expanded_keys_are_bounded), TEST(test_audit_read_bounds),
-		TEST(test_only_one_root), cmocka_unit_test(test_root_that_can_not_be_made) };
+		TEST(test_first_use_beside_a_change), TEST(test_first_use_beside_a_seal),
+		TEST(test_seal_twice), TEST(test_only_one_root),
+		cmocka_unit_test(test_root_that_can_not_be_made) };
 	return cmocka_run_group_tests_name("keeper", tests, NULL, NULL);
 }
