@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 		code = record(w, audio, &err);
 	kms_writer_free(&w);
 	kms_close(&c);
-	fclose(audio);
+	(void)fclose(audio);
 	if (code != KMS_CODE_OK) {
 		unlink(argv[4]);
 		return fail(&err);

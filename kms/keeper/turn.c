@@ -162,7 +162,7 @@ static bool has_room(const struct turn *t)
 void turn_push(struct keeper *k)
 {
 	struct turn *t = k->turn;
-	if (t->group - t->done == 1 && trail_pending(t->trail) >= EARLY_RECORDS)
+	if (t != NULL && t->group - t->done == 1 && trail_pending(t->trail) >= EARLY_RECORDS)
 		hand_over(k);
 }
 

@@ -5,7 +5,9 @@ import mmap
 import os
 import struct
 
-from instance import BUILD
+import pytest
+
+from instance import BUILD, SANITIZED
 
 KILL_BEFORE, KILL_AFTER, TEAR, FAIL, SHORT = 1, 2, 3, 4, 5
 WRITE, SYNC, TRUNCATE, RENAME, UNLINK = 1, 2, 4, 8, 16
@@ -19,6 +21,8 @@ class Shim:
     """`match`: parts of paths, with colons between. Give `env` to an Instance."""
 
     def __init__(self, path, match):
+        if SANITIZED:
+            pytest.skip("a sanitizer must be loaded before everything else")
         self.path = str(path)
         with open(self.path, "wb") as f:
             f.write(LAYOUT.pack(0, 0, 0, 0, 0, 0, 0, 0) + match.encode().ljust(128, b"\0"))

@@ -19,6 +19,16 @@ from wire import Client, Closed, KmsError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build")).resolve()
+def _sanitized():
+    """True if the build has a sanitizer: it has no sandbox, and memory of its own."""
+    try:
+        cache = (BUILD / "CMakeCache.txt").read_text()
+    except OSError:
+        return False
+    return any(line.startswith("KMS_SANITIZE:") and line.split("=")[1] for line in cache.splitlines())
+
+
+SANITIZED = _sanitized()
 PATIENCE = float(os.environ.get("KMS_TEST_PATIENCE", "20"))  # seconds that an event may take
 
 CONFIG = """\
@@ -344,5 +354,5 @@ def parse_json(raw):
         return lines[0] if len(lines) == 1 else lines
 
 
-__all__ = ["BUILD", "PATIENCE", "ROOT", "Client", "Closed", "Failed", "Instance", "KmsError",
+__all__ = ["BUILD", "PATIENCE", "ROOT", "SANITIZED", "Client", "Closed", "Failed", "Instance", "KmsError",
            "children", "parse_json", "wait_gone"]

@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+from conftest import as_installed
 from instance import Closed, KmsError
 from wire import frame, request
 
@@ -99,6 +100,7 @@ def rss_kib(pid):
     return 0
 
 
+@as_installed
 def test_pipelining_without_reading_is_bounded(quick):
     """A hundred peers that ask and don't read: memory stays bounded and others are served."""
     before = rss_kib(quick.keeper())

@@ -4,6 +4,7 @@ import base64
 import struct
 
 import pytest
+from conftest import as_installed
 from instance import KmsError
 from wire import fresh_idem
 
@@ -277,6 +278,7 @@ def test_restart_opens_itself(kms):
             assert c.unwrap(item.wrapped, CONTEXT).plaintext == item.plaintext
 
 
+@as_installed
 def test_status_tells(kms):
     s = kms.status()
     assert s.state == "unsealed" and s.protocol == 1 and s.wrapped_format == 1

@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+from conftest import as_installed
 
 CONTEXT = {"call": "secret-call"}
 
@@ -100,6 +101,7 @@ def test_scan_finds_what_is_there(kms):
     assert found_in_memory(os.getpid(), keys[:2])
 
 
+@as_installed
 @pytest.mark.root
 @pytest.mark.parametrize("sealed", [False, True])
 def test_no_key_in_memory(kms, sealed):
@@ -113,6 +115,7 @@ def test_no_key_in_memory(kms, sealed):
         assert found_in_memory(pid, keys) == []
 
 
+@as_installed
 @pytest.mark.root
 def test_no_auth_value_in_the_keeper(kms):
     auth = (kms.dir / "tpm-auth").read_bytes().strip()
@@ -120,6 +123,7 @@ def test_no_auth_value_in_the_keeper(kms):
         assert found_in_memory(pid, [auth]) == []
 
 
+@as_installed
 def test_no_core_and_no_tracing(kms):
     for pid in kms.family():
         limits = open(f"/proc/{pid}/limits").read() if os.geteuid() == 0 else ""
