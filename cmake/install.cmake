@@ -39,6 +39,11 @@ if(TARGET kmsctl AND NOT CMAKE_CROSSCOMPILING)
 endif()
 install(FILES packaging/kmsd.service packaging/kmsd.socket DESTINATION lib/systemd/system)
 install(FILES packaging/sysusers.d/kms.conf DESTINATION lib/sysusers.d)
-install(FILES packaging/kms.conf DESTINATION /etc/kms)
+# What an admin has written there stays.
+install(CODE "
+	if(NOT EXISTS \"\$ENV{DESTDIR}/etc/kms/kms.conf\")
+		file(INSTALL \"${PROJECT_SOURCE_DIR}/packaging/kms.conf\"
+			DESTINATION \"\$ENV{DESTDIR}/etc/kms\")
+	endif()")
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")

@@ -61,8 +61,13 @@ static void tell_group(const char *path, char detail[static SOCKET_DETAIL_MAX])
 	char room[GROUP_BUF];
 	struct group entry;
 	struct group *found = NULL;
+	struct stat st;
 	gid_t gid;
 
+	if (stat(path, &st) == 0 && ((st.st_mode & S_IWGRP) == 0 || st.st_gid == 0)) {
+		(void)snprintf(detail, SOCKET_DETAIL_MAX, "%s is open to its owner alone", path);
+		return;
+	}
 	if (!find_group(path, &gid)) {
 		(void)snprintf(detail, SOCKET_DETAIL_MAX, "%s may not be opened", path);
 		return;

@@ -70,7 +70,10 @@ static void tell(
 {
 	struct scope s = scope_of(key, change, version);
 
-	if (change->op == KMS_KEY_ROTATE || s.versions == 0)
+	/* Nothing that it could happen to: kmsd will say why. */
+	if (s.versions == 0 && change->op != KMS_KEY_ROTATE)
+		return;
+	if (change->op == KMS_KEY_ROTATE)
 		ctl_talk(c, "%s: the key %s.", key->key, change->means);
 	else if (s.versions == 1)
 		ctl_talk(c, "%s: version %u %s. Issued under it: %ju data keys; wrapped: %ju.",

@@ -34,11 +34,13 @@ const char text_unwrap[] =
 const char text_rewrap[] =
     "Wraps the same data key under the active version, without showing it to anybody; prints\n"
     "base64. Reads one wrapped key, base64 or binary, or one base64 line for each of many: then\n"
-    "each line gives one line, in order. --new-context binds to other pairs.\n"
+    "each line gives one line, in order. --new-context binds to other pairs. A file that\n"
+    "kmsctl encrypt made is rewrapped in place.\n"
     "\n"
     "Examples:\n"
     "  kmsctl rewrap call.wrapped --context call=0001 -o call.wrapped\n"
     "  kmsctl rewrap all.wrapped > new.wrapped\n"
+    "  kmsctl rewrap call.kms\n"
     "  kmsctl rewrap call.wrapped --context call=1 --new-context call=1 --new-context site=b\n";
 
 const char text_mac[] =

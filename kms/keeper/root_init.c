@@ -146,7 +146,7 @@ static kms_err begin(struct keeper *k, uint32_t owner)
 	TRY(root_open_files(k));
 	/* An earlier try may have been durable although it was told to have failed. */
 	if (r->rows.keyring.n > 0)
-		return KMS_E_EXISTS;
+		return KMS_E_INITIALISED;
 	r->rows.owner_uid = owner;
 	struct call_task task = root_task_for(k, CALL_RANDOM, (struct bytes){ 0 });
 	task.n = FEED_LEN;

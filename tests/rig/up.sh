@@ -34,6 +34,8 @@ for tool in swtpm tpm2_shutdown; do
 done
 
 mkdir -p "$dir" || fail "$dir can't be made"
+[[ -e $dir/kms.conf || -z $(ls -A "$dir") ]] ||
+	fail "$dir holds other things; name an empty folder, or one that does not exist"
 dir=$(cd "$dir" && pwd)
 use_dir "$dir"
 make_dirs

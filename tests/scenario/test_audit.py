@@ -43,7 +43,7 @@ def test_every_operation_and_outcome(kms):
         one("metrics", "ok")
         one("slot_list", "ok")
         one("slot_check", "ok", slot="tpm")
-        one("init", "exists", slot="tpm")
+        one("init", "initialised", slot="tpm")
         created = one("key_create", "ok", key="rec")
         assert created.epoch and any(created.set_digest)
         one("key_create", "exists", key="rec")

@@ -65,7 +65,7 @@ def test_first_steps_of_the_readme(tmp_path):
     assert all(f"`{line}`" in start for line in typed)
     script = ["set -e", f"cd {tmp_path}",
               f"bash {ROOT}/tests/rig/up.sh {place} && . {place}/env", *typed,
-              *(line for line in lines if line.startswith("kmsctl"))]
+              *(line.replace("/tmp/", f"{tmp_path}/") for line in lines if line.startswith("kmsctl"))]
     env = {k: v for k, v in os.environ.items() if not k.startswith("KMS_")} | {"KMS_BUILD": str(BUILD)}
     try:
         done = subprocess.run(["bash", "-c", "\n".join(script)], capture_output=True, text=True,

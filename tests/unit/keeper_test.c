@@ -370,7 +370,7 @@ static void test_audit_read_bounds(void **state)
 static void test_only_one_root(void **state)
 {
 	struct world *w = *state;
-	assert_int_equal(ask_key(w, OP_INIT, ""), KMS_E_EXISTS);
+	assert_int_equal(ask_key(w, OP_INIT, ""), KMS_E_INITIALISED);
 }
 
 /* A chip that fails while the root is made leaves nothing half-made. */
