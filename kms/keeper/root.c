@@ -92,7 +92,8 @@ kms_err root_may_init(const struct root *r)
 {
 	if (r->state == ROOT_UNINITIALISED)
 		return KMS_OK;
-	return r->state == ROOT_BROKEN || r->state == ROOT_OPENING ? root_why(r) : KMS_E_INITIALISED;
+	return r->state == ROOT_BROKEN || r->state == ROOT_OPENING ? root_why(r)
+	                                                           : KMS_E_INITIALISED;
 }
 
 bool root_slot_is(struct bytes row, struct bytes name)
