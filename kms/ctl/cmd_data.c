@@ -226,7 +226,8 @@ kms_err cmd_rewrap(struct ctl *c)
 	AUTO(wrapfile_done) struct wrapfile in = { .n = 0 };
 	AUTO(buf_done) struct buf text = { .n = 0 };
 	const char *path = c->args.operand_n > 0 ? c->args.operands[0] : NULL;
-	AUTO(fd_close) int fd = file_is_standard(path) ? -1 : open(path, O_RDWR | O_CLOEXEC);
+	bool named = path != NULL && !file_is_standard(path);
+	AUTO(fd_close) int fd = named ? open(path, O_RDWR | O_CLOEXEC) : -1;
 
 	if (fd >= 0 && is_envelope(fd))
 		return rewrap_envelope(c, path, fd);

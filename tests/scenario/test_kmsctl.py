@@ -251,6 +251,22 @@ def test_rewrap(kms):
     assert done.returncode == 5 and parse_json(done.stdout)["error"]["code"] == "integrity"
 
 
+def test_rewrap_of_a_file(kms, tmp_path):
+    kms.ctl("key", "create", "k")
+    clear, sealed = tmp_path / "call", tmp_path / "call.kms"
+    clear.write_bytes(b"voice" * 50000)
+    kms.ctl("encrypt", "k", clear, "--context", "a=1", "-o", sealed)
+    kms.ctl("key", "rotate", "k")
+    before = sealed.read_bytes()
+    assert run("rewrap", sealed, "-o", tmp_path / "other", kms=kms).returncode == 2
+    kms.ctl("rewrap", sealed, "--context", "a=2", status=5)
+    assert sealed.read_bytes() == before, "a refusal changes no byte"
+    assert kms.ctl("rewrap", sealed, "--context", "a=1")["version"] == 2
+    kms.ctl("key", "destroy", "k", "--version", "1", "--yes")
+    kms.ctl("decrypt", sealed, "--context", "a=1", "-o", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == clear.read_bytes()
+
+
 def test_mac_and_random(shared):
     first = shared.ctl("mac", "k", input=b"+81 3 1234")
     assert len(base64.b64decode(first["mac"])) == 32
