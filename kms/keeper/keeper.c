@@ -184,8 +184,8 @@ static kms_err prepare(struct keeper *k)
 	const struct config *c = k->config;
 	sandbox_no_traces();
 	/* Large buffers are mapped alone and go back to the system when they are freed. */
-	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM); /* NOLINT(concurrency-mt-unsafe): no thread yet */
-	(void)mallopt(M_TRIM_THRESHOLD, MMAP_FROM); /* NOLINT(concurrency-mt-unsafe): no thread yet */
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM); /* NOLINT(concurrency-mt-unsafe): alone */
+	(void)mallopt(M_TRIM_THRESHOLD, MMAP_FROM); /* NOLINT(concurrency-mt-unsafe): alone */
 	k->memory_locked = sandbox_lock_memory(c);
 	if (!k->memory_locked && !c->allow_unlocked)
 		return KMS_E_LOCKED_MEMORY;
