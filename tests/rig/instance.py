@@ -20,12 +20,13 @@ from wire import Client, Closed, KmsError
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build")).resolve()
 def _sanitized():
-    """True if the build has a sanitizer: it has no sandbox, and memory of its own."""
+    """True if the build has a sanitizer or counts coverage: no sandbox, and memory of its own."""
     try:
         cache = (BUILD / "CMakeCache.txt").read_text()
     except OSError:
         return False
-    return any(line.startswith("KMS_SANITIZE:") and line.split("=")[1] for line in cache.splitlines())
+    values = dict(line.split("=", 1) for line in cache.splitlines() if line.startswith("KMS_"))
+    return bool(values.get("KMS_SANITIZE:STRING")) or values.get("KMS_COVERAGE:BOOL") == "ON"
 
 
 SANITIZED = _sanitized()

@@ -16,7 +16,7 @@ from instance import SANITIZED, Instance  # noqa: E402
 LONG = os.environ.get("KMS_TEST_LONG") == "1"  # hours instead of minutes
 
 # What asks for the sandbox, or for memory as it is in production.
-as_installed = pytest.mark.skipif(SANITIZED, reason="a sanitizer has no sandbox, and memory of its own")
+as_installed = pytest.mark.skipif(SANITIZED, reason="this build has no sandbox, and memory of its own")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 

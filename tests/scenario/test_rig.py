@@ -3,10 +3,11 @@
 import json
 import os
 import pathlib
+import select
 import subprocess
 
 import pytest
-from instance import BUILD, ROOT
+from instance import BUILD, PATIENCE, ROOT
 
 RIG = ROOT / "tests" / "rig"
 
@@ -60,7 +61,13 @@ def test_up_and_down(place):
 
 def test_up_starts_what_is_missing(place):
     run("up.sh", place)
-    os.kill(int((place / "kmsd.pid").read_text()), 9)
+    parent = int((place / "kmsd.pid").read_text())
+    children = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    ends = [os.pidfd_open(int(pid)) for pid in (parent, *children)]
+    os.kill(parent, 9)
+    for end in ends:
+        assert select.select([end], [], [], PATIENCE)[0], "the keeper outlives its parent"
+        os.close(end)
     run("up.sh", place)
     assert source(place, "kmsctl status")[0] == 0
     run("down.sh", place)
