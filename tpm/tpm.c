@@ -117,13 +117,30 @@ static kms_err run_seal(struct sealer *s, struct act *a)
 	return e;
 }
 
-static kms_err tpm_seal(
-    struct sealer *s, const struct secret *root, struct buf *out_blob, uint64_t *out_counter)
+/* Another root for a slot that is there: its counter and its signing key go on. */
+static kms_err run_reseal(struct sealer *s, struct act *a)
+{
+	AUTO(handle_done) struct handle srk = HANDLE_NONE;
+	struct blob *b = &a->blob;
+
+	TRY(srk_open(s, &b->srk_name, &srk));
+	b->pcr_mask = s->params.pcr_mask;
+	TRY(pcr_policy_agreed(s, b->pcr_mask, &b->policy));
+	TRY(seal_object(s, &srk, a->root, &b->policy, &b->sealed));
+	TRY(counter_use(s, b, NULL, &a->value));
+	return prove_parts(s, a);
+}
+
+static kms_err tpm_seal(struct sealer *s, const struct secret *root, struct bytes before,
+    struct buf *out_blob, uint64_t *out_counter)
 {
 	AUTO(act_done) struct act a = { .root = root };
 
+	s->code = 0;
+	if (before.n > 0)
+		TRY(blob_decode(before, &a.blob));
 	/* Not with a new connection: what became of a counter on the old one can't be known. */
-	TRY(attempt(s, run_seal, &a, RC_AGAIN));
+	TRY(attempt(s, before.n > 0 ? run_reseal : run_seal, &a, RC_AGAIN));
 	TRY(buf_put(out_blob, buf_bytes(&a.bytes)));
 	*out_counter = a.value;
 	return KMS_OK;

@@ -15,9 +15,9 @@
 
 #include "kms/audit/segment.h"
 #include "kms/base/clock.h"
+#include "kms/keeper/config_private.h"
 
 enum {
-	PCR_COUNT = 24,
 	VERSIONS_MIN = 16,
 	VERSIONS_MAX = 1000000,
 	CONNECTIONS_MAX = 100000,
@@ -39,26 +39,26 @@ __attribute__((format(printf, 2, 0))) static void on_error(
 		(void)vsnprintf(error_text + n, CONFIG_ERROR_MAX - (size_t)n, format, args);
 }
 
-static kms_err refuse(char *error, const char *option, const char *why)
+kms_err config_refuse(char *error, const char *option, const char *why)
 {
 	(void)snprintf(error, CONFIG_ERROR_MAX, "option %s: %s", option, why);
 	return KMS_E_BAD_CONFIG;
 }
 
-static kms_err take_text(cfg_t *cfg, const char *option, size_t max, char *out, char *error)
+kms_err config_take_text(cfg_t *cfg, const char *option, size_t max, char *out, char *error)
 {
 	const char *text = cfg_getstr(cfg, option);
 	if (text == NULL || strlen(text) > max)
-		return refuse(error, option, "missing or too long");
+		return config_refuse(error, option, "missing or too long");
 	memcpy(out, text, strlen(text) + 1);
 	return KMS_OK;
 }
 
-static kms_err take_path(cfg_t *cfg, const char *option, size_t max, char *out, char *error)
+kms_err config_take_path(cfg_t *cfg, const char *option, size_t max, char *out, char *error)
 {
-	TRY(take_text(cfg, option, max, out, error));
+	TRY(config_take_text(cfg, option, max, out, error));
 	if (out[0] != '/')
-		return refuse(error, option, "must be an absolute path");
+		return config_refuse(error, option, "must be an absolute path");
 	return KMS_OK;
 }
 
@@ -67,16 +67,16 @@ static kms_err take_number(
 {
 	long n = cfg_getint(cfg, option);
 	if (n < bounds[0] || n > bounds[1])
-		return refuse(error, option, "out of range");
+		return config_refuse(error, option, "out of range");
 	*out = (uint32_t)n;
 	return KMS_OK;
 }
 
-static kms_err take_span(cfg_t *cfg, const char *option, uint64_t *out_us, char *error)
+kms_err config_take_span(cfg_t *cfg, const char *option, uint64_t *out_us, char *error)
 {
 	uint64_t seconds = 0;
 	if (clock_parse_span(cfg_getstr(cfg, option), &seconds) != KMS_OK || seconds == 0)
-		return refuse(error, option, "not a span of time such as 10s or 2min");
+		return config_refuse(error, option, "not a span of time such as 10s or 2min");
 	*out_us = seconds * 1000000;
 	return KMS_OK;
 }
@@ -86,7 +86,7 @@ static kms_err take_group(
 {
 	const char *name = cfg_getstr(cfg, option);
 	if (name == NULL)
-		return refuse(error, option, "missing");
+		return config_refuse(error, option, "missing");
 	/* Start-up: one thread, before the sandbox. */
 	const struct group *g = getgrnam(name); /* NOLINT(concurrency-mt-unsafe) */
 	*out_known = g != NULL;
@@ -106,7 +106,7 @@ static kms_err take_mode(cfg_t *cfg, mode_t *out, char *error)
 	errno = 0;
 	unsigned long mode = strtoul(text, &end, 8);
 	if (errno != 0 || end == text || *end != '\0' || mode > 0777)
-		return refuse(error, "socket_mode", "not an octal mode such as 0660");
+		return config_refuse(error, "socket_mode", "not an octal mode such as 0660");
 	*out = (mode_t)mode;
 	return KMS_OK;
 }
@@ -125,45 +125,18 @@ static kms_err take_level(cfg_t *cfg, enum log_level *out, char *error)
 			return KMS_OK;
 		}
 	}
-	return refuse(error, "log_level", "use error, warning, notice, info or debug");
-}
-
-/* A systemd credential wins over the file that the configuration names. */
-static kms_err take_auth_file(cfg_t *tpm, char *out, char *error)
-{
-	const char *folder = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
-	if (folder != NULL) {
-		int n = snprintf(out, SEALER_PATH_MAX + 1, "%s/kms.tpm-auth", folder);
-		if (n < 0 || n > SEALER_PATH_MAX)
-			return refuse(error, "CREDENTIALS_DIRECTORY", "too long");
-		return KMS_OK;
-	}
-	return take_path(tpm, "auth_file", SEALER_PATH_MAX, out, error);
-}
-
-static kms_err take_tpm(cfg_t *cfg, struct config *c, char *error)
-{
-	cfg_t *tpm = cfg_getsec(cfg, "tpm");
-	TRY(take_text(tpm, "tcti", SEALER_PATH_MAX, c->tpm.tcti, error));
-	TRY(take_auth_file(tpm, c->tpm.auth_file, error));
-	for (unsigned i = 0; i < cfg_size(tpm, "pcrs"); i++) {
-		long pcr = cfg_getnint(tpm, "pcrs", i);
-		if (pcr < 0 || pcr >= PCR_COUNT)
-			return refuse(error, "tpm pcrs", "a PCR is a number from 0 to 23");
-		c->tpm.pcr_mask |= (uint32_t)1 << (unsigned)pcr;
-	}
-	return take_span(tpm, "deadline", &c->tpm_deadline_us, error);
+	return config_refuse(error, "log_level", "use error, warning, notice, info or debug");
 }
 
 static kms_err take_all(cfg_t *cfg, struct config *c, char *error)
 {
-	TRY(take_path(cfg, "socket", CONFIG_SOCKET_MAX, c->socket, error));
+	TRY(config_take_path(cfg, "socket", CONFIG_SOCKET_MAX, c->socket, error));
 	TRY(take_mode(cfg, &c->socket_mode, error));
 	TRY(take_group(cfg, "socket_group", &c->socket_gid_known, &c->socket_gid, error));
 	TRY(take_group(cfg, "admin_group", &c->admin_gid_known, &c->admin_gid, error));
-	TRY(take_path(cfg, "store", CONFIG_PATH_MAX - 16, c->store, error));
-	TRY(take_path(cfg, "audit", CONFIG_PATH_MAX, c->audit, error));
-	TRY(take_path(cfg, "helper", CONFIG_PATH_MAX, c->helper, error));
+	TRY(config_take_path(cfg, "store", CONFIG_PATH_MAX - 16, c->store, error));
+	TRY(config_take_path(cfg, "audit", CONFIG_PATH_MAX, c->audit, error));
+	TRY(config_take_path(cfg, "helper", CONFIG_PATH_MAX, c->helper, error));
 	TRY(take_number(cfg, "audit_segment", (const long[]){ SEGMENT_SIZE_MIN, SEGMENT_MAX },
 	    &c->audit_segment, error));
 	TRY(take_number(cfg, "max_versions", (const long[]){ VERSIONS_MIN, VERSIONS_MAX },
@@ -172,8 +145,8 @@ static kms_err take_all(cfg_t *cfg, struct config *c, char *error)
 	    &c->max_connections, error));
 	c->allow_unlocked = cfg_getbool(cfg, "allow_unlocked") != cfg_false;
 	TRY(take_level(cfg, &c->log_level, error));
-	TRY(take_span(cfg, "frame_timeout", &c->frame_timeout_us, error));
-	return take_tpm(cfg, c, error);
+	TRY(config_take_span(cfg, "frame_timeout", &c->frame_timeout_us, error));
+	return config_take_slots(cfg, c, error);
 }
 
 static void cfg_done(cfg_t **cfg)
@@ -198,7 +171,7 @@ static kms_err parse_parts(cfg_t *cfg, const char *path, char *error)
 	char pattern[CONFIG_PATH_MAX + 16];
 	int n = snprintf(pattern, sizeof(pattern), "%s.d/*.conf", path);
 	if (n < 0 || (size_t)n >= sizeof(pattern))
-		return refuse(error, "-c", "the path is too long");
+		return config_refuse(error, "-c", "the path is too long");
 	glob_t found = { 0 };
 	if (glob(pattern, 0, NULL, &found) != 0) /* NOLINT(concurrency-mt-unsafe): one thread */
 		return KMS_OK;
@@ -224,14 +197,22 @@ static const char *choose_path(const char *path)
 	return env != NULL ? env : default_path;
 }
 
-kms_err config_read(const char *path, struct config *out, char out_error[static CONFIG_ERROR_MAX])
+/* Every option there is, with its default; libconfuse keeps a copy. */
+static cfg_t *make_parser(void)
 {
-	/* libconfuse wants this one writable. */
-	char pcrs[] = "{7}";
+	/* libconfuse wants these writable. */
+	char pcrs[] = "{7}", order[] = "{}";
 	cfg_opt_t tpm[] = { CFG_STR("tcti", "device:/dev/tpmrm0", CFGF_NONE),
 		CFG_STR("auth_file", "/etc/kms/tpm-auth", CFGF_NONE),
 		CFG_INT_LIST("pcrs", pcrs, CFGF_NONE), CFG_STR("deadline", "30s", CFGF_NONE),
 		CFG_END() };
+	cfg_opt_t pkcs11[] = { CFG_STR("module", "", CFGF_NONE), CFG_STR("token", "", CFGF_NONE),
+		CFG_STR("serial", "", CFGF_NONE),
+		CFG_STR("pin_file", "/etc/kms/pkcs11-pin", CFGF_NONE),
+		CFG_STR("key", "kms-root", CFGF_NONE), CFG_STR("mechanism", "any", CFGF_NONE),
+		CFG_STR("iv", "host", CFGF_NONE), CFG_BOOL("make_key", cfg_true, CFGF_NONE),
+		CFG_BOOL("allow_imported", cfg_false, CFGF_NONE),
+		CFG_STR("deadline", "10s", CFGF_NONE), CFG_END() };
 	cfg_opt_t options[] = { CFG_STR("socket", "/run/kms/kms.sock", CFGF_NONE),
 		CFG_STR("socket_group", "kms", CFGF_NONE),
 		CFG_STR("socket_mode", "0660", CFGF_NONE),
@@ -244,13 +225,29 @@ kms_err config_read(const char *path, struct config *out, char out_error[static 
 		CFG_INT("max_connections", 16384, CFGF_NONE),
 		CFG_BOOL("allow_unlocked", cfg_false, CFGF_NONE),
 		CFG_STR("log_level", "info", CFGF_NONE), CFG_STR("frame_timeout", "10s", CFGF_NONE),
-		CFG_SEC("tpm", tpm, CFGF_NONE), CFG_END() };
-	struct config c = { 0 };
+		CFG_STR_LIST("slot_order", order, CFGF_NONE), CFG_SEC("tpm", tpm, CFGF_NONE),
+		CFG_SEC("pkcs11", pkcs11, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_END() };
+	return cfg_init(options, CFGF_NONE);
+}
+
+void config_free(struct config **c)
+{
+	free(*c);
+	*c = NULL;
+}
+
+kms_err config_read(const char *path, struct config *out, char out_error[static CONFIG_ERROR_MAX])
+{
+	/* Too large for a stack that others use as well. */
+	AUTO(config_free) struct config *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return KMS_E_NO_MEMORY;
 	path = choose_path(path);
 	if (strlen(path) > CONFIG_PATH_MAX)
-		return refuse(out_error, "-c", "the path is too long");
-	memcpy(c.file, path, strlen(path) + 1);
-	AUTO(cfg_done) cfg_t *cfg = cfg_init(options, CFGF_NONE);
+		return config_refuse(out_error, "-c", "the path is too long");
+	memcpy(c->file, path, strlen(path) + 1);
+	AUTO(cfg_done) cfg_t *cfg = make_parser();
 	if (cfg == NULL)
 		return KMS_E_NO_MEMORY;
 	out_error[0] = '\0';
@@ -258,7 +255,7 @@ kms_err config_read(const char *path, struct config *out, char out_error[static 
 	(void)cfg_set_error_function(cfg, on_error);
 	TRY(parse_file(cfg, path, out_error));
 	TRY(parse_parts(cfg, path, out_error));
-	TRY(take_all(cfg, &c, out_error));
-	*out = c;
+	TRY(take_all(cfg, c, out_error));
+	*out = *c;
 	return KMS_OK;
 }

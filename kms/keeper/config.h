@@ -16,7 +16,17 @@
 enum {
 	CONFIG_PATH_MAX = 255,
 	CONFIG_SOCKET_MAX = 107, /* sun_path, with its end */
+	CONFIG_SLOTS_MAX = 8,
+	CONFIG_FD_MAX = 1024, /* descriptors that may hold a PIN are below */
 	CONFIG_ERROR_MAX = 256
+};
+
+/* A way to open the root, by the name of its slot. */
+struct config_slot {
+	char name[NAME_MAX_LEN + 1];
+	char kind[SEALER_KIND_MAX + 1];
+	struct sealer_params params; /* instance stays zero: it is filled for each task */
+	uint64_t deadline_us;        /* of one task */
 };
 
 struct config {
@@ -32,12 +42,16 @@ struct config {
 	bool allow_unlocked;
 	enum log_level log_level;
 	uint64_t frame_timeout_us;
-	struct sealer_params tpm; /* instance stays zero: it is filled for each task */
-	uint64_t tpm_deadline_us;
+	struct config_slot slots[CONFIG_SLOTS_MAX]; /* in the order in which they are tried */
+	size_t slot_n;
 };
 
+/* The slot of this name; NULL for none. */
+const struct config_slot *config_find_slot(const struct config *c, struct bytes name);
 /* What of it may change while the keeper runs. */
 struct link_live config_live(const struct config *c);
+/* For one that was allocated: it is too large for most stacks. Takes NULL. */
+void config_free(struct config **c);
 /*
  * Reads `path`, or $KMS_CONFIG, or /etc/kms/kms.conf. On KMS_E_BAD_CONFIG out_error holds a line
  * for people with file, line and what is wrong.

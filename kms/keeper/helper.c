@@ -159,7 +159,7 @@ static void next(struct helper *h)
 	const struct job *j = TAILQ_FIRST(&h->jobs);
 	if (j == NULL || h->state != IDLE)
 		return;
-	uint64_t us = h->k->config->tpm_deadline_us;
+	uint64_t us = j->task.deadline_us;
 	const struct timeval deadline = { .tv_sec = (time_t)(us / 1000000),
 		.tv_usec = (suseconds_t)(us % 1000000) };
 	(void)event_add(h->deadline_event, &deadline);

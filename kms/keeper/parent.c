@@ -235,22 +235,22 @@ static void reap(struct parent *p)
 /* A configuration that is not valid changes nothing. Most of it needs a restart. */
 static void reload(struct parent *p)
 {
-	struct config fresh;
+	AUTO(config_free) struct config *fresh = calloc(1, sizeof(*fresh));
 	char error[CONFIG_ERROR_MAX] = "";
-	kms_err e = config_read(p->config.file, &fresh, error);
+	kms_err e = fresh == NULL ? KMS_E_NO_MEMORY : config_read(p->config.file, fresh, error);
 	if (e != KMS_OK) {
 		LOG(LOG_LEVEL_ERROR, "config-invalid", "The configuration was not read again.",
 		    log_str("reason", error), log_err(e));
 		return;
 	}
-	const struct link_message m = { .word = LINK_CONFIG, .live = config_live(&fresh) };
-	p->config.log_level = fresh.log_level;
-	p->config.max_connections = fresh.max_connections;
-	p->config.frame_timeout_us = fresh.frame_timeout_us;
-	log_set_level(fresh.log_level);
+	const struct link_message m = { .word = LINK_CONFIG, .live = config_live(fresh) };
+	p->config.log_level = fresh->log_level;
+	p->config.max_connections = fresh->max_connections;
+	p->config.frame_timeout_us = fresh->frame_timeout_us;
+	log_set_level(fresh->log_level);
 	if (p->link_fd < 0 || link_send(p->link_fd, &m, -1) != KMS_OK)
 		LOG(LOG_LEVEL_WARNING, "link", "The keeper can't be told of the configuration.",
-		    log_str("file", fresh.file));
+		    log_str("file", fresh->file));
 }
 
 static void stop_keeper(struct parent *p)

@@ -127,7 +127,11 @@ size_t root_slots(const struct root *r, struct root_slot out[static ROOT_SLOTS_M
 
 struct call_task root_task_for(const struct keeper *k, enum call_op op, struct bytes blob)
 {
-	struct call_task t = { .op = op, .kind = "tpm", .params = k->config->tpm, .blob = blob };
+	const struct config_slot *c = &k->config->slots[0];
+	struct call_task t = {
+		.op = op, .params = c->params, .blob = blob, .deadline_us = c->deadline_us
+	};
+	memcpy(t.kind, c->kind, sizeof(t.kind));
 	memcpy(t.params.instance, k->instance, INSTANCE_ID_LEN);
 	return t;
 }

@@ -2,8 +2,10 @@
 /*
  * Messages between keeper and helper: 32 bytes of root (zeros where there is none), then a body.
  * Both sides scatter and gather, so the root goes from secret to secret through the kernel alone.
- *   task:   op 1 | kind var | tcti var | auth file var | pcrs 4 | instance 16 | root? 1
+ *   task:   op 1 | kind var | tcti var | auth file var | pcrs 4 | token | instance 16 | root? 1
  *           | blob var | data var | n 4 | target 8
+ *   token:  module var | label var | serial var | PIN file var | key var | mechanism 4
+ *           | IV by token? 1 | make key? 1 | imported? 1
  *   answer: error 2 | code 4 | counter 8 | root? 1 | data var
  */
 #include "kms/seal/call.h"
@@ -124,11 +126,39 @@ static void read_text(struct reader *r, char *out, size_t n)
 	out[x.n] = '\0';
 }
 
+static kms_err put_token(const struct sealer_token *t, struct buf *out)
+{
+	TRY(buf_put_var(out, bytes_of_str(t->module)));
+	TRY(buf_put_var(out, bytes_of_str(t->label)));
+	TRY(buf_put_var(out, bytes_of_str(t->serial)));
+	TRY(buf_put_var(out, bytes_of_str(t->pin_file)));
+	TRY(buf_put_var(out, bytes_of_str(t->key)));
+	TRY(buf_put_u32(out, t->mechanism));
+	TRY(buf_put_u8(out, t->iv_by_token));
+	TRY(buf_put_u8(out, t->make_key));
+	return buf_put_u8(out, t->allow_imported);
+}
+
+static void read_token(struct reader *r, struct sealer_token *out)
+{
+	read_text(r, out->module, SEALER_PATH_MAX);
+	read_text(r, out->label, SEALER_LABEL_MAX);
+	read_text(r, out->serial, SEALER_SERIAL_MAX);
+	read_text(r, out->pin_file, SEALER_PATH_MAX);
+	read_text(r, out->key, NAME_MAX_LEN);
+	out->mechanism = read_u32(r);
+	out->iv_by_token = read_flag(r);
+	out->make_key = read_flag(r);
+	out->allow_imported = read_flag(r);
+	r->failed = r->failed || out->mechanism > SEALER_AES_CBC;
+}
+
 static kms_err put_params(const struct sealer_params *p, struct buf *out)
 {
 	TRY(buf_put_var(out, bytes_of_str(p->tcti)));
 	TRY(buf_put_var(out, bytes_of_str(p->auth_file)));
 	TRY(buf_put_u32(out, p->pcr_mask));
+	TRY(put_token(&p->token, out));
 	return buf_put(out, bytes_of(p->instance, INSTANCE_ID_LEN));
 }
 
@@ -137,6 +167,7 @@ static void read_params(struct reader *r, struct sealer_params *out)
 	read_text(r, out->tcti, SEALER_PATH_MAX);
 	read_text(r, out->auth_file, SEALER_PATH_MAX);
 	out->pcr_mask = read_u32(r);
+	read_token(r, &out->token);
 	read_into(r, out->instance, INSTANCE_ID_LEN);
 }
 

@@ -34,10 +34,11 @@ struct call_task {
 	char kind[SEALER_KIND_MAX + 1];
 	struct sealer_params params;
 	const struct secret *root; /* CALL_SEAL */
-	struct bytes blob;         /* the slot's; empty for DESCRIBE, SEAL, RANDOM */
+	struct bytes blob;         /* the slot's; empty for DESCRIBE, RANDOM and a new SEAL */
 	struct bytes data;         /* CALL_SIGN */
 	uint32_t n;                /* CALL_RANDOM */
 	uint64_t target;           /* CALL_COUNTER_MOVE: the value to reach; see sealer_move */
+	uint64_t deadline_us;      /* the keeper's own: how long it waits for the answer; not sent */
 };
 
 struct call_answer {

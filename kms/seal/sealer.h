@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every kind of hardware must do for kmsd: seal and unseal the root, count, sign, give
- * randomness, describe itself. Implemented in tpm/ (later pkcs11/), named only in kms-seal's
+ * randomness, describe itself. Implemented in tpm/ and pkcs11/, named only in kms-seal's
  * main; the keeper reaches it through call.h. Calls may block for ever: they run in a helper
  * process that its parent may kill at any time.
  */
@@ -17,16 +17,39 @@ enum {
 	SEALER_BLOB_MAX = 4096, /* bytes of a sealed blob */
 	SEALER_KIND_MAX = 15,
 	SEALER_PATH_MAX = 255,
+	SEALER_LABEL_MAX = 32,     /* bytes of a token's label (PKCS #11, CK_TOKEN_INFO) */
+	SEALER_SERIAL_MAX = 16,    /* bytes of its serial number, likewise */
 	SEALER_MESSAGE_MAX = 1024, /* bytes to sign */
 	SEALER_RANDOM_MAX = 64,    /* bytes of one `random` */
 	SEALER_ROOT_LEN = 32
+};
+
+/* How a token seals; written into blobs: only append. */
+enum sealer_mechanism {
+	SEALER_MECHANISM_ANY = 0, /* AES-GCM where the token has it, else AES-CBC */
+	SEALER_AES_GCM = 1,
+	SEALER_AES_CBC = 2 /* with a check value of our own */
+};
+
+/* A PKCS#11 token. */
+struct sealer_token {
+	char module[SEALER_PATH_MAX + 1];   /* the vendor's library */
+	char label[SEALER_LABEL_MAX + 1];   /* of the token; empty: the only one there is */
+	char serial[SEALER_SERIAL_MAX + 1]; /* of the token; empty: any */
+	char pin_file[SEALER_PATH_MAX + 1]; /* one line; see auth.h. "fd:N": a descriptor */
+	char key[NAME_MAX_LEN + 1];         /* label of the AES key in the token */
+	uint32_t mechanism;                 /* enum sealer_mechanism */
+	bool iv_by_token;                   /* the token makes the IV of AES-GCM */
+	bool make_key;       /* make the key if it is not there; else its administrator has */
+	bool allow_imported; /* take a key that was once outside of the token */
 };
 
 /* Where the hardware is and how it is opened: from the configuration, never from a peer. */
 struct sealer_params {
 	char tcti[SEALER_PATH_MAX + 1];      /* tpm: "device:/dev/tpmrm0", "swtpm:path=…" */
 	char auth_file[SEALER_PATH_MAX + 1]; /* tpm: the auth value, one line; see auth.h */
-	uint32_t pcr_mask; /* tpm: bit i = PCR i of the SHA-256 bank; 0: no PCR policy */
+	uint32_t pcr_mask;         /* tpm: bit i = PCR i of the SHA-256 bank; 0: no PCR policy */
+	struct sealer_token token; /* pkcs11 */
 	uint8_t instance[INSTANCE_ID_LEN]; /* bound into what is sealed */
 };
 
@@ -43,24 +66,28 @@ struct sealer_move {
 struct sealer;
 
 struct sealer_kind {
-	const char *name; /* "tpm" */
+	const char *name; /* "tpm", "pkcs11" */
 	/* Takes a copy of p. The device is reached by the first act, so that its failure has a code. */
 	kms_err (*open)(const struct sealer_params *p, struct sealer **out);
 	/* Wipes whatever of keys the library holds, flushes every handle. Takes NULL. */
 	void (*close)(struct sealer **s);
 	/*
 	 * Seals a root of 32 bytes: makes what the slot needs (storage key, sealed object, signing
-	 * key, counter) and proves it by opening it again. Appends the blob. *out_counter is the
-	 * new counter's value.
+	 * key, counter) and proves it by opening it again. Appends the blob. With `before`, a blob
+	 * of the same slot, only what holds the root is made anew; signing key and counter stay.
+	 * *out_counter is the counter's value; 0 where the kind has none.
 	 */
-	kms_err (*seal)(struct sealer *s, const struct secret *root, struct buf *out_blob,
-	    uint64_t *out_counter);
+	kms_err (*seal)(struct sealer *s, const struct secret *root, struct bytes before,
+	    struct buf *out_blob, uint64_t *out_counter);
 	/*
 	 * KMS_E_TPM_FOREIGN, _AUTH, _PCR, _LOCKOUT… each for its own reason; KMS_E_INTEGRITY for
 	 * another instance's. Never tries an auth value twice.
 	 */
 	kms_err (*unseal)(struct sealer *s, struct bytes blob, struct secret **out_root);
-	/* Reads the blob's counter, or moves it first; see sealer_move. KMS_E_COUNTER_GONE. */
+	/*
+	 * Reads the blob's counter, or moves it first; see sealer_move. KMS_E_COUNTER_GONE. NULL
+	 * for a kind that has none.
+	 */
 	kms_err (*counter)(struct sealer *s, struct bytes blob, const struct sealer_move *move,
 	    uint64_t *out_value);
 	/*

@@ -30,7 +30,7 @@ static kms_err run_seal(const struct job *j, struct call_answer *out)
 {
 	if (j->task->root == NULL)
 		return KMS_E_INTERNAL;
-	return j->kind->seal(j->sealer, j->task->root, &out->data, &out->counter);
+	return j->kind->seal(j->sealer, j->task->root, j->task->blob, &out->data, &out->counter);
 }
 
 static kms_err run_unseal(const struct job *j, struct call_answer *out)
@@ -38,16 +38,24 @@ static kms_err run_unseal(const struct job *j, struct call_answer *out)
 	return j->kind->unseal(j->sealer, j->task->blob, &out->root);
 }
 
+static kms_err use_counter(
+    const struct job *j, const struct sealer_move *move, struct call_answer *out)
+{
+	if (j->kind->counter == NULL)
+		return KMS_E_SLOT_KIND;
+	return j->kind->counter(j->sealer, j->task->blob, move, &out->counter);
+}
+
 static kms_err run_counter_read(const struct job *j, struct call_answer *out)
 {
-	return j->kind->counter(j->sealer, j->task->blob, NULL, &out->counter);
+	return use_counter(j, NULL, out);
 }
 
 static kms_err run_counter_move(const struct job *j, struct call_answer *out)
 {
 	const struct sealer_move move = { .target = j->task->target };
 
-	return j->kind->counter(j->sealer, j->task->blob, &move, &out->counter);
+	return use_counter(j, &move, out);
 }
 
 static kms_err run_sign(const struct job *j, struct call_answer *out)

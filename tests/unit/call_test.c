@@ -43,6 +43,7 @@ static void same_task(const struct call_task *a, const struct call_task *b)
 	assert_string_equal(a->params.tcti, b->params.tcti);
 	assert_string_equal(a->params.auth_file, b->params.auth_file);
 	assert_int_equal(a->params.pcr_mask, b->params.pcr_mask);
+	assert_memory_equal(&a->params.token, &b->params.token, sizeof(a->params.token));
 	assert_memory_equal(a->params.instance, b->params.instance, INSTANCE_ID_LEN);
 	assert_true(bytes_equal(a->blob, b->blob));
 	assert_true(bytes_equal(a->data, b->data));

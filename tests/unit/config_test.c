@@ -75,9 +75,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c.audit_segment, 64 << 20);
 	assert_int_equal(c.log_level, LOG_LEVEL_INFO);
 	assert_int_equal(c.frame_timeout_us, 10000000);
-	assert_string_equal(c.tpm.tcti, "device:/dev/tpmrm0");
-	assert_int_equal(c.tpm.pcr_mask, 1 << 7);
-	assert_int_equal(c.tpm_deadline_us, 30000000);
+	assert_string_equal(c.slots[0].params.tcti, "device:/dev/tpmrm0");
+	assert_int_equal(c.slots[0].params.pcr_mask, 1 << 7);
+	assert_int_equal(c.slots[0].deadline_us, 30000000);
 }
 
 static void test_every_option(void **state)
@@ -96,14 +96,68 @@ static void test_every_option(void **state)
 	assert_int_equal(c.max_connections, 1);
 	assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(c.frame_timeout_us, 60000000);
-	assert_int_equal(c.tpm.pcr_mask, 0);
-	assert_string_equal(c.tpm.auth_file, "/f");
+	assert_int_equal(c.slots[0].params.pcr_mask, 0);
+	assert_string_equal(c.slots[0].params.auth_file, "/f");
 }
 
 static void test_several_pcrs(void **state)
 {
 	const struct config c = read_ok(*state, "tpm { pcrs = {0, 7, 23} }\n");
-	assert_int_equal(c.tpm.pcr_mask, 1 | 1 << 7 | 1 << 23);
+	assert_int_equal(c.slots[0].params.pcr_mask, 1 | 1 << 7 | 1 << 23);
+}
+
+static const char two_tokens[] =
+    "pkcs11 hsm { module = \"/m.so\" token = \"kms\" serial = \"0a1b\" pin_file = \"/p\"\n"
+    "  key = \"k1\" mechanism = \"aes-cbc\" iv = \"token\" make_key = false\n"
+    "  allow_imported = true deadline = \"3s\" }\n"
+    "pkcs11 spare { module = \"/m.so\" pin_file = \"fd:4\" }\n";
+
+static void test_tokens(void **state)
+{
+	const struct config c = read_ok(*state, two_tokens);
+	assert_int_equal(c.slot_n, 3);
+	assert_string_equal(c.slots[0].name, "tpm");
+	const struct config_slot *s = config_find_slot(&c, bytes_of_str("hsm"));
+	assert_non_null(s);
+	assert_string_equal(s->kind, "pkcs11");
+	assert_int_equal(s->deadline_us, 3000000);
+	const struct sealer_token *t = &s->params.token;
+	assert_string_equal(t->module, "/m.so");
+	assert_string_equal(t->label, "kms");
+	assert_string_equal(t->serial, "0a1b");
+	assert_string_equal(t->pin_file, "/p");
+	assert_string_equal(t->key, "k1");
+	assert_int_equal(t->mechanism, SEALER_AES_CBC);
+	assert_true(t->iv_by_token && t->allow_imported && !t->make_key);
+	t = &config_find_slot(&c, bytes_of_str("spare"))->params.token;
+	assert_string_equal(t->key, "kms-root");
+	assert_string_equal(t->pin_file, "fd:4");
+	assert_int_equal(t->mechanism, SEALER_MECHANISM_ANY);
+	assert_true(t->make_key && !t->iv_by_token && !t->allow_imported);
+	assert_null(config_find_slot(&c, bytes_of_str("shares")));
+}
+
+static void test_order_of_slots(void **state)
+{
+	char text[1024];
+	(void)snprintf(text, sizeof(text), "%sslot_order = {\"spare\", \"tpm\"}\n", two_tokens);
+	const struct config c = read_ok(*state, text);
+	assert_int_equal(c.slot_n, 3);
+	assert_string_equal(c.slots[0].name, "spare");
+	assert_string_equal(c.slots[1].name, "tpm");
+	assert_string_equal(c.slots[2].name, "hsm");
+}
+
+static void test_pins_by_credential(void **state)
+{
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/c", 1), 0);
+	const struct config two = read_ok(*state, two_tokens);
+	assert_string_equal(two.slots[1].params.token.pin_file, "/run/c/kms.pkcs11-pin.hsm");
+	/* What it was started with is said on purpose. */
+	assert_string_equal(two.slots[2].params.token.pin_file, "fd:4");
+	const struct config one = read_ok(*state, "pkcs11 hsm { module = \"/m.so\" }\n");
+	assert_string_equal(one.slots[1].params.token.pin_file, "/run/c/kms.pkcs11-pin");
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 static void test_parts_come_last(void **state)
@@ -132,7 +186,7 @@ static void test_credential_wins(void **state)
 {
 	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/kmsd", 1), 0);
 	const struct config c = read_ok(*state, "tpm { auth_file = \"/f\" }\n");
-	assert_string_equal(c.tpm.auth_file, "/run/credentials/kmsd/kms.tpm-auth");
+	assert_string_equal(c.slots[0].params.auth_file, "/run/credentials/kmsd/kms.tpm-auth");
 	(void)unsetenv("CREDENTIALS_DIRECTORY");
 }
 
@@ -180,6 +234,23 @@ static void test_wrong_values(void **state)
 		{ "tpm { pcrs = {-1} }\n", "pcrs" },
 		{ "tpm { deadline = \"x\" }\n", "deadline" },
 		{ "tpm { auth_file = \"x\" }\n", "auth_file" },
+		{ "slot_order = {\"hsm\"}\n", "slot_order" },
+		{ "slot_order = {\"tpm\", \"tpm\"}\n", "slot_order" },
+		{ "pkcs11 hsm { }\n", "module" },
+		{ "pkcs11 hsm { module = \"m.so\" }\n", "module" },
+		{ "pkcs11 tpm { module = \"/m\" }\n", "pkcs11" },
+		{ "pkcs11 shares { module = \"/m\" }\n", "pkcs11" },
+		{ "pkcs11 \"a b\" { module = \"/m\" }\n", "pkcs11" },
+		{ "pkcs11 a { module = \"/m\" token = \"123456789012345678901234567890123\" }\n",
+		    "token" },
+		{ "pkcs11 a { module = \"/m\" serial = \"12345678901234567\" }\n", "serial" },
+		{ "pkcs11 a { module = \"/m\" pin_file = \"p\" }\n", "pin_file" },
+		{ "pkcs11 a { module = \"/m\" pin_file = \"fd:3\" }\n", "pin_file" },
+		{ "pkcs11 a { module = \"/m\" pin_file = \"fd:9x\" }\n", "pin_file" },
+		{ "pkcs11 a { module = \"/m\" pin_file = \"fd:\" }\n", "pin_file" },
+		{ "pkcs11 a { module = \"/m\" mechanism = \"des\" }\n", "mechanism" },
+		{ "pkcs11 a { module = \"/m\" iv = \"zero\" }\n", "iv" },
+		{ "pkcs11 a { module = \"/m\" deadline = \"0\" }\n", "deadline" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		refused(*state, wrong[i].text, wrong[i].named);
@@ -190,6 +261,7 @@ static void test_syntax_names_its_line(void **state)
 	const struct files *f = *state;
 	refused(f, "max_versions = 100\nno_such_option = 1\n", "kms.conf:2");
 	refused(f, "max_connections = many\n", "kms.conf:1");
+	refused(f, "pkcs11 a { module = \"/m\" }\npkcs11 a { module = \"/m\" }\n", "kms.conf:2");
 }
 
 static void test_too_long(void **state)
@@ -219,7 +291,8 @@ static void test_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(test_defaults), TEST(test_every_option),
-		TEST(test_several_pcrs), TEST(test_parts_come_last),
+		TEST(test_several_pcrs), TEST(test_tokens), TEST(test_order_of_slots),
+		TEST(test_pins_by_credential), TEST(test_parts_come_last),
 		TEST(test_path_from_environment), TEST(test_credential_wins),
 		TEST(test_missing_group_is_not_fatal), TEST(test_wrong_values),
 		TEST(test_syntax_names_its_line), TEST(test_too_long), TEST(test_no_file) };

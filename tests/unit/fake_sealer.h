@@ -59,10 +59,11 @@ static inline void note_blob(struct bytes blob)
 	fake.blob = bytes_of(fake.blob_copy, blob.n);
 }
 
-static inline kms_err fake_seal(
-    struct sealer *s, const struct secret *root, struct buf *out_blob, uint64_t *out_counter)
+static inline kms_err fake_seal(struct sealer *s, const struct secret *root, struct bytes before,
+    struct buf *out_blob, uint64_t *out_counter)
 {
 	(void)s;
+	note_blob(before);
 	fake.root_first = secret_bytes(root).p[0];
 	*out_counter = 41;
 	TRY(buf_put(out_blob, bytes_of_str("sealed")));

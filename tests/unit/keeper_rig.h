@@ -50,12 +50,13 @@ static void chip_close(struct sealer **s)
 	*s = NULL;
 }
 
-static kms_err chip_seal(
-    struct sealer *s, const struct secret *root, struct buf *out_blob, uint64_t *out_counter)
+static kms_err chip_seal(struct sealer *s, const struct secret *root, struct bytes before,
+    struct buf *out_blob, uint64_t *out_counter)
 {
 	(void)s;
 	memcpy(fake_chip.root, secret_bytes(root).p, SEALER_ROOT_LEN);
-	*out_counter = ++fake_chip.counter;
+	fake_chip.counter += before.n == 0;
+	*out_counter = fake_chip.counter;
 	return buf_put(out_blob, bytes_of("fake", 4));
 }
 
@@ -202,7 +203,8 @@ static void rig_configure(struct rig *r)
 	c->allow_unlocked = true;
 	c->log_level = LOG_LEVEL_ERROR;
 	c->frame_timeout_us = 2000000;
-	c->tpm_deadline_us = 5000000;
+	c->slots[0] = (struct config_slot){ .name = "tpm", .kind = "tpm", .deadline_us = 5000000 };
+	c->slot_n = 1;
 }
 
 /* Opens a keeper in a new folder; it will say "uninitialised" after some turns. */

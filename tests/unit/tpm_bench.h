@@ -45,7 +45,7 @@ static inline kms_err seal(const struct chip *c, struct buf *out_blob, uint64_t 
 	struct sealer *s = sealer_of(c);
 
 	assert_int_equal(secret_from(bytes_of(root_bytes, sizeof(root_bytes)), &root), KMS_OK);
-	kms_err e = tpm_sealer.seal(s, root, out_blob, out_counter);
+	kms_err e = tpm_sealer.seal(s, root, (struct bytes){ 0 }, out_blob, out_counter);
 	tpm_sealer.close(&s);
 	return e;
 }

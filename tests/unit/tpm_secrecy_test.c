@@ -117,7 +117,7 @@ static void seal_and_open(const struct chip *c, const struct secret *root)
 	uint64_t counter;
 
 	assert_int_equal(tpm_sealer.open(&c->params, &s), KMS_OK);
-	assert_int_equal(tpm_sealer.seal(s, root, &blob, &counter), KMS_OK);
+	assert_int_equal(tpm_sealer.seal(s, root, (struct bytes){ 0 }, &blob, &counter), KMS_OK);
 	tpm_sealer.close(&s);
 	assert_int_equal(tpm_sealer.open(&c->params, &s), KMS_OK);
 	assert_int_equal(tpm_sealer.unseal(s, buf_bytes(&blob), &again), KMS_OK);

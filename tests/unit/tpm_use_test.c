@@ -62,6 +62,60 @@ static void each_slot_has_a_counter_of_its_own(void **state)
 	assert_int_equal(value, b->counter);
 }
 
+/* Seals another root for the slot that there is. */
+static kms_err reseal(const struct chip *c, struct bytes before, struct buf *out, uint64_t *value)
+{
+	AUTO(secret_free) struct secret *root = NULL;
+	struct sealer *s = sealer_of(c);
+
+	assert_int_equal(secret_new(SEALER_ROOT_LEN, &root), KMS_OK);
+	memset(secret_fill(root), 0x77, SEALER_ROOT_LEN);
+	kms_err e = tpm_sealer.seal(s, root, before, out, value);
+	tpm_sealer.close(&s);
+	return e;
+}
+
+static void another_root_keeps_counter_and_signing_key(void **state)
+{
+	struct bench *b = *state;
+	AUTO(buf_done) struct buf blob = { 0 };
+	AUTO(secret_free) struct secret *root = NULL;
+	struct blob before, after;
+	uint64_t value = 0;
+	struct sealer *s = sealer_of(&b->chip);
+
+	assert_int_equal(reseal(&b->chip, buf_bytes(&b->blob), &blob, &value), KMS_OK);
+	assert_int_equal(value, b->counter);
+	assert_int_equal(chip_handles(&b->chip, COUNTER_INDEX_FIRST), 1);
+	assert_int_equal(tpm_sealer.unseal(s, buf_bytes(&blob), &root), KMS_OK);
+	assert_int_equal(secret_bytes(root).p[0], 0x77);
+	tpm_sealer.close(&s);
+	assert_int_equal(blob_decode(buf_bytes(&b->blob), &before), KMS_OK);
+	assert_int_equal(blob_decode(buf_bytes(&blob), &after), KMS_OK);
+	assert_int_equal(before.counter_index, after.counter_index);
+	assert_memory_equal(
+	    &before.signing.public, &after.signing.public, sizeof(before.signing.public));
+	/* Until the new blob is in the store, the old one opens as before. */
+	assert_true(all_work(&b->chip, buf_bytes(&b->blob)));
+}
+
+static void another_root_for_a_foreign_slot_is_refused(void **state)
+{
+	struct bench *b = *state;
+	AUTO(buf_done) struct buf blob = { 0 };
+	struct chip other;
+	uint64_t value = 0;
+
+	chip_new(&other);
+	assert_int_equal(reseal(&other, buf_bytes(&b->blob), &blob, &value), KMS_E_TPM_FOREIGN);
+	assert_int_equal(
+	    reseal(&b->chip, bytes_of(b->blob.p, b->blob.n - 1), &blob, &value), KMS_E_INTEGRITY);
+	assert_int_equal(blob.n, 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(chip_handles(&other, COUNTER_INDEX_FIRST), 0);
+	chip_done(&other);
+}
+
 /* Puts something of the test's own at the index of the counter. */
 static void replace_counter(const struct chip *c, TPMA_NV attributes)
 {
@@ -242,6 +296,8 @@ int main(void)
 		WITH_CHIP(the_counter_moves_by_one),
 		WITH_CHIP(asking_twice_moves_the_counter_once),
 		WITH_CHIP(each_slot_has_a_counter_of_its_own),
+		WITH_CHIP(another_root_keeps_counter_and_signing_key),
+		WITH_CHIP(another_root_for_a_foreign_slot_is_refused),
 		WITH_CHIP(a_replaced_counter_is_gone),
 		WITH_CHIP(a_signature_verifies),
 		WITH_CHIP(what_must_not_be_signed_is_not),
