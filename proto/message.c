@@ -33,7 +33,7 @@
 	static const struct field name##_fields[] = { __VA_ARGS__ };                               \
 	static const struct shape name##_shape = { .fields = name##_fields,                        \
 		.n = ARRAY_LEN(name##_fields), .size = sizeof(type) };                             \
-	static_assert(ARRAY_LEN(name##_fields) <= 32, "more fields than bits to tell a second")
+	static_assert(ARRAY_LEN(name##_fields) <= 64, "more fields than bits to tell a second")
 
 /* ---- Request ------------------------------------------------------------------------------ */
 
@@ -53,8 +53,38 @@ SHAPE(item, struct item,
 	PAIRS(3, struct item, new_context),
 	FLAG(4, struct item, change_context));
 
-SHAPE(slot, struct request,
-	BYTES(1, struct request, slot));
+SHAPE(init, struct request,
+	BYTES(1, struct request, slot),
+	U32(2, struct request, shares_needed),
+	U32(3, struct request, shares_total),
+	FLAG(4, struct request, dry_run));
+
+SHAPE(slot_ref, struct request,
+	BYTES(1, struct request, slot),
+	FLAG(2, struct request, rely_on_shares),
+	FLAG(3, struct request, dry_run));
+
+SHAPE(unseal, struct request,
+	BYTES(1, struct request, slot),
+	BYTES(2, struct request, share),
+	BYTES(3, struct request, ceremony),
+	FLAG(4, struct request, accept_restore),
+	FLAG(5, struct request, cancel));
+
+SHAPE(rotate_root, struct request,
+	BYTES_LIST(1, struct request, leave_out, leave_out_n),
+	FLAG(2, struct request, renew_store),
+	FLAG(3, struct request, dry_run));
+
+SHAPE(backup_ref, struct request,
+	BYTES(1, struct request, key),
+	FLAG(2, struct request, failed),
+	U32(3, struct request, count));
+
+SHAPE(prove, struct request,
+	BYTES(1, struct request, key),
+	U32(2, struct request, version),
+	BYTES(3, struct request, challenge));
 
 SHAPE(create, struct request,
 	BYTES(1, struct request, key),
@@ -101,11 +131,13 @@ static const struct field request_fields[] = {
 	CHOICE(10, OP_STATUS, empty_shape),
 	CHOICE(11, OP_WHOAMI, empty_shape),
 	CHOICE(12, OP_METRICS, empty_shape),
-	CHOICE(13, OP_INIT, slot_shape),
-	CHOICE(14, OP_UNSEAL, slot_shape),
+	CHOICE(13, OP_INIT, init_shape),
+	CHOICE(14, OP_UNSEAL, unseal_shape),
 	CHOICE(15, OP_SEAL, empty_shape),
 	CHOICE(16, OP_SLOT_LIST, empty_shape),
-	CHOICE(17, OP_SLOT_CHECK, slot_shape),
+	CHOICE(17, OP_SLOT_CHECK, slot_ref_shape),
+	CHOICE(18, OP_SLOT_ADD, init_shape),
+	CHOICE(19, OP_SLOT_REMOVE, slot_ref_shape),
 	CHOICE(20, OP_KEY_CREATE, create_shape),
 	CHOICE(21, OP_KEY_LIST, page_shape),
 	CHOICE(22, OP_KEY_SHOW, ref_shape),
@@ -122,14 +154,21 @@ static const struct field request_fields[] = {
 	CHOICE(33, OP_REWRAP, batch_shape),
 	CHOICE(34, OP_MAC, batch_shape),
 	CHOICE(35, OP_RANDOM, random_shape),
+	CHOICE(36, OP_KEY_PROVE, prove_shape),
 	CHOICE(40, OP_AUDIT_READ, audit_shape),
+	CHOICE(41, OP_ROOT_ROTATE, rotate_root_shape),
+	CHOICE(42, OP_BACKUP_CREATE, empty_shape),
+	CHOICE(43, OP_BACKUP_LIST, empty_shape),
+	CHOICE(44, OP_BACKUP_VERIFY, backup_ref_shape),
+	CHOICE(45, OP_BACKUP_RESTORE, backup_ref_shape),
+	CHOICE(46, OP_BACKUP_REHEARSED, backup_ref_shape),
 };
 
 static const struct shape request_shape = { .fields = request_fields,
 	.n = ARRAY_LEN(request_fields), .size = sizeof(struct request),
 	.choice = offsetof(struct request, op) };
 
-static_assert(ARRAY_LEN(request_fields) <= 32, "more fields than bits to tell a second");
+static_assert(ARRAY_LEN(request_fields) <= 64, "more fields than bits to tell a second");
 static_assert(sizeof(enum op) == sizeof(uint32_t), "a choice has 32 bits");
 
 /* ---- Answer ------------------------------------------------------------------------------- */
@@ -148,6 +187,26 @@ SHAPE(slot_info, struct slot_info,
 	U64(4, struct slot_info, created_us),
 	BYTES(5, struct slot_info, last),
 	BYTES(6, struct slot_info, detail));
+
+SHAPE(ceremony, struct ceremony_info,
+	BYTES(1, struct ceremony_info, nonce),
+	U32(2, struct ceremony_info, needed),
+	U32(3, struct ceremony_info, have),
+	U64(4, struct ceremony_info, expires_us),
+	BYTES(5, struct ceremony_info, set));
+
+SHAPE(backup, struct backup_info,
+	BYTES(1, struct backup_info, name),
+	BYTES(2, struct backup_info, id),
+	U64(3, struct backup_info, created_us),
+	U64(4, struct backup_info, expires_us),
+	U64(5, struct backup_info, size),
+	U64(6, struct backup_info, epoch),
+	U64(7, struct backup_info, audit_records),
+	U64(8, struct backup_info, rows),
+	BYTES(9, struct backup_info, state),
+	LIST(10, struct backup_info, slots, slot_n, slot_info_shape),
+	BYTES(11, struct backup_info, detail));
 
 SHAPE(status, struct status_info,
 	BYTES(1, struct status_info, program),
@@ -171,7 +230,14 @@ SHAPE(status, struct status_info,
 	U64(19, struct status_info, started_us),
 	U32(20, struct status_info, keeper_starts),
 	BYTES_LIST(21, struct status_info, sandbox, sandbox_n),
-	LIST(22, struct status_info, slots, slot_n, slot_info_shape));
+	LIST(22, struct status_info, slots, slot_n, slot_info_shape),
+	BYTES(23, struct status_info, counter_state),
+	MESSAGE(24, struct status_info, ceremony, ceremony_shape),
+	U64(25, struct status_info, backup_us),
+	U64(26, struct status_info, rehearsal_us),
+	BYTES(27, struct status_info, backup_state),
+	BYTES(28, struct status_info, rehearsal_state),
+	BYTES(29, struct status_info, restoring));
 
 SHAPE(whoami, struct answer,
 	BYTES(1, struct answer, u.whoami.identity),
@@ -182,7 +248,11 @@ SHAPE(text, struct answer,
 	BYTES(1, struct answer, u.text));
 
 SHAPE(slots, struct answer,
-	LIST(1, struct answer, u.slots.p, u.slots.n, slot_info_shape));
+	LIST(1, struct answer, u.slots.p, u.slots.n, slot_info_shape),
+	BYTES_LIST(2, struct answer, u.slots.shares, u.slots.share_n));
+
+SHAPE(backups, struct answer,
+	LIST(1, struct answer, u.backups.p, u.backups.n, backup_shape));
 
 SHAPE(counts, struct version_info,
 	U64(1, struct version_info, issued),
@@ -239,11 +309,14 @@ static const struct field answer_fields[] = {
 	CHOICE(11, ANSWER_WHOAMI, whoami_shape),
 	CHOICE(12, ANSWER_METRICS, text_shape),
 	CHOICE(13, ANSWER_SLOTS, slots_shape),
+	CHOICE_AT(14, ANSWER_CEREMONY, struct answer, u.ceremony, ceremony_shape),
 	CHOICE_AT(20, ANSWER_KEY, struct answer, u.key, key_shape),
 	CHOICE(21, ANSWER_KEYS, keys_shape),
 	CHOICE(30, ANSWER_ITEMS, items_shape),
 	CHOICE(35, ANSWER_RANDOM, text_shape),
+	CHOICE(36, ANSWER_PROOF, text_shape),
 	CHOICE(40, ANSWER_RECORDS, records_shape),
+	CHOICE(41, ANSWER_BACKUPS, backups_shape),
 	CHOICE(50, ANSWER_DONE, empty_shape),
 };
 

@@ -35,14 +35,20 @@ struct request {
 	struct bytes idempotency_key, asserted, subject, purpose;
 	enum op op; /* OP_NONE: an operation that we don't know */
 	/* The operation's fields; those it doesn't have are empty or 0. */
-	struct bytes key;  /* create, show, moves, issue, wrap…; list: after */
-	struct bytes slot; /* init, unseal, slot_check */
+	struct bytes key;  /* create, show, moves, issue, wrap…; list: after; backup_*: name */
+	struct bytes slot; /* init, unseal, slot_* */
+	struct bytes share, ceremony;  /* unseal; share is secret */
+	struct bytes challenge;        /* key_prove */
+	const struct bytes *leave_out; /* root_rotate */
+	size_t leave_out_n;
+	uint32_t shares_needed, shares_total;
 	struct bytes key_class, algorithm, reason;
 	uint64_t rotate_every_s;
 	uint64_t from; /* audit_read */
 	uint32_t version;
-	uint32_t count; /* issue: count; random: n; list, audit_read: limit */
+	uint32_t count; /* issue: count; random: n; list, audit_read: limit; rehearsed: checked */
 	bool dry_run, wrapped_only, wait;
+	bool accept_restore, cancel, rely_on_shares, renew_store, failed;
 	struct pairs context;     /* issue */
 	const struct item *items; /* wrap, unwrap, rewrap, mac */
 	size_t item_count;
@@ -78,6 +84,19 @@ struct slot_info {
 	uint64_t created_us;
 };
 
+struct ceremony_info {
+	struct bytes nonce, set;
+	uint32_t needed, have;
+	uint64_t expires_us;
+};
+
+struct backup_info {
+	struct bytes name, id, state, detail;
+	uint64_t created_us, expires_us, size, epoch, audit_records, rows;
+	const struct slot_info *slots;
+	size_t slot_n;
+};
+
 struct version_info {
 	uint32_t version;
 	struct bytes state, reason;
@@ -102,6 +121,9 @@ struct status_info {
 	size_t sandbox_n;
 	const struct slot_info *slots;
 	size_t slot_n;
+	struct bytes counter_state, backup_state, rehearsal_state, restoring;
+	struct ceremony_info ceremony;
+	uint64_t backup_us, rehearsal_us;
 };
 
 enum answer_kind {
@@ -115,7 +137,10 @@ enum answer_kind {
 	ANSWER_KEYS,
 	ANSWER_ITEMS,
 	ANSWER_RANDOM,
-	ANSWER_RECORDS
+	ANSWER_RECORDS,
+	ANSWER_CEREMONY,
+	ANSWER_PROOF,
+	ANSWER_BACKUPS
 };
 
 struct answer {
@@ -130,11 +155,18 @@ struct answer {
 			const struct bytes *groups;
 			size_t group_n;
 		} whoami;
-		struct bytes text; /* metrics, random */
+		struct bytes text; /* metrics, random, proof */
 		struct {
 			const struct slot_info *p;
 			size_t n;
+			const struct bytes *shares; /* secret */
+			size_t share_n;
 		} slots;
+		struct ceremony_info ceremony;
+		struct {
+			const struct backup_info *p;
+			size_t n;
+		} backups;
 		struct key_info key;
 		struct {
 			const struct key_info *p;

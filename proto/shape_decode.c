@@ -221,7 +221,7 @@ static kms_err take_choice(const struct shape *s, const struct field *f, uint8_t
 static kms_err decode_message(
     struct decoder *d, const struct shape *s, struct bytes in, uint8_t *base)
 {
-	uint32_t seen = 0;
+	uint64_t seen = 0;
 	size_t at = 0;
 	struct token t;
 
@@ -233,7 +233,7 @@ static kms_err decode_message(
 		if (t.type != field_type(f))
 			return KMS_E_BAD_FRAME;
 
-		uint32_t bit = UINT32_C(1) << at;
+		uint64_t bit = UINT64_C(1) << at;
 		bool list = f->kind == FIELD_LIST || f->kind == FIELD_BYTES_LIST;
 		if ((seen & bit) != 0 && !list)
 			return KMS_E_BAD_FRAME;

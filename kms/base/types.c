@@ -54,6 +54,15 @@ static const char *const op_names[OP_COUNT] = {
 	[OP_STOP] = "stop",
 	[OP_MALFORMED] = "malformed",
 	[OP_CONNECT] = "connect",
+	[OP_SLOT_ADD] = "slot-add",
+	[OP_SLOT_REMOVE] = "slot-remove",
+	[OP_ROOT_ROTATE] = "root-rotate",
+	[OP_BACKUP_CREATE] = "backup-create",
+	[OP_BACKUP_LIST] = "backup-list",
+	[OP_BACKUP_VERIFY] = "backup-verify",
+	[OP_BACKUP_RESTORE] = "backup-restore",
+	[OP_BACKUP_REHEARSED] = "backup-rehearsed",
+	[OP_KEY_PROVE] = "key-prove",
 };
 
 /* Numbers are not dense: a gap is NULL, as is what lies beyond the table. */

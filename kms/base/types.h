@@ -90,7 +90,16 @@ enum op {
 	OP_STOP = 41,
 	OP_MALFORMED = 42,
 	OP_CONNECT = 43, /* a connection that was refused before its first frame */
-	OP_COUNT = 44
+	OP_SLOT_ADD = 44,
+	OP_SLOT_REMOVE = 45,
+	OP_ROOT_ROTATE = 46,
+	OP_BACKUP_CREATE = 47,
+	OP_BACKUP_LIST = 48,
+	OP_BACKUP_VERIFY = 49,
+	OP_BACKUP_RESTORE = 50,
+	OP_BACKUP_REHEARSED = 51,
+	OP_KEY_PROVE = 52,
+	OP_COUNT = 53
 };
 
 static inline struct bytes bytes_of(const void *p, size_t n)

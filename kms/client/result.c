@@ -207,10 +207,13 @@ static kms_err publish(struct kms_result *r)
 
 	switch (from->kind) {
 	case ANSWER_ERROR:
+	case ANSWER_CEREMONY:
+	case ANSWER_BACKUPS:
 	case ANSWER_DONE: return KMS_OK;
 	case ANSWER_STATUS: return status(a, &from->u.status, &r->u.status);
 	case ANSWER_WHOAMI: return whoami(r);
 	case ANSWER_METRICS:
+	case ANSWER_PROOF:
 	case ANSWER_RANDOM: r->u.bytes = public_bytes(from->u.text); return KMS_OK;
 	case ANSWER_SLOTS:
 		r->u.slots.n = from->u.slots.n;

@@ -52,7 +52,7 @@ static void operations_go_both_ways(void **state)
 		known++;
 		assert_int_equal(op_from_name(bytes_of_str(name)), i);
 	}
-	assert_int_equal(known, 29);
+	assert_int_equal(known, 38);
 	assert_string_equal(op_name(OP_KEY_CANCEL_DESTROY), "key-cancel-destroy");
 	assert_string_equal(op_name(OP_CONNECT), "connect");
 }
