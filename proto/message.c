@@ -57,7 +57,8 @@ SHAPE(init, struct request,
 	BYTES(1, struct request, slot),
 	U32(2, struct request, shares_needed),
 	U32(3, struct request, shares_total),
-	FLAG(4, struct request, dry_run));
+	FLAG(4, struct request, dry_run),
+	BYTES(5, struct request, confirm));
 
 SHAPE(slot_ref, struct request,
 	BYTES(1, struct request, slot),
@@ -74,7 +75,8 @@ SHAPE(unseal, struct request,
 SHAPE(rotate_root, struct request,
 	BYTES_LIST(1, struct request, leave_out, leave_out_n),
 	FLAG(2, struct request, renew_store),
-	FLAG(3, struct request, dry_run));
+	FLAG(3, struct request, dry_run),
+	BYTES(4, struct request, confirm));
 
 SHAPE(backup_ref, struct request,
 	BYTES(1, struct request, key),
@@ -249,7 +251,8 @@ SHAPE(text, struct answer,
 
 SHAPE(slots, struct answer,
 	LIST(1, struct answer, u.slots.p, u.slots.n, slot_info_shape),
-	BYTES_LIST(2, struct answer, u.slots.shares, u.slots.share_n));
+	BYTES_LIST(2, struct answer, u.slots.shares, u.slots.share_n),
+	BYTES(3, struct answer, u.slots.confirm));
 
 SHAPE(backups, struct answer,
 	LIST(1, struct answer, u.backups.p, u.backups.n, backup_shape));

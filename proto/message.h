@@ -38,6 +38,7 @@ struct request {
 	struct bytes key;  /* create, show, moves, issue, wrap…; list: after; backup_*: name */
 	struct bytes slot; /* init, unseal, slot_* */
 	struct bytes share, ceremony;  /* unseal; share is secret */
+	struct bytes confirm;          /* slot_add, root_rotate */
 	struct bytes challenge;        /* key_prove */
 	const struct bytes *leave_out; /* root_rotate */
 	size_t leave_out_n;
@@ -161,6 +162,7 @@ struct answer {
 			size_t n;
 			const struct bytes *shares; /* secret */
 			size_t share_n;
+			struct bytes confirm;
 		} slots;
 		struct ceremony_info ceremony;
 		struct {

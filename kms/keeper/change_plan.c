@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kms/keeper/counts.h"
+#include "kms/keeper/root_plan.h"
 #include "kms/keys/lifecycle.h"
 
 static const char default_class[] = "default";
@@ -18,6 +19,7 @@ void change_free(struct change **c)
 	buf_done(&(*c)->text);
 	key_free(&(*c)->made);
 	secret_free(&(*c)->fresh.bits);
+	root_plan_free(&(*c)->plan);
 	free((*c)->moves);
 	free(*c);
 	*c = NULL;
@@ -164,6 +166,9 @@ kms_err change_check(struct keeper *k, struct change *c)
 	CHECK(!c->checked);
 	c->checked = true;
 	c->now_us = k->wall_us;
+	/* It was made while nothing else could change the slots. */
+	if (c->plan != NULL)
+		return KMS_OK;
 	if (c->want.op == OP_KEY_CREATE)
 		return check_create(k, c);
 	c->key = ring_find(k->ring, c->want.key);
@@ -223,6 +228,8 @@ static kms_err stage_created(struct keeper *k, const struct change *c, struct ro
 
 kms_err change_stage(struct keeper *k, struct change *c, struct row_batch *b)
 {
+	if (c->plan != NULL)
+		return root_plan_stage(k, c->plan, b);
 	if (c->made != NULL)
 		return stage_created(k, c, b);
 	for (size_t i = 0; i < c->move_n; i++) {
@@ -246,6 +253,10 @@ static void apply_move(const struct change *c, const struct change_move *m)
 
 void change_apply(struct keeper *k, struct change *c)
 {
+	if (c->plan != NULL) {
+		root_plan_apply(k, c->plan);
+		return;
+	}
 	if (c->made != NULL) {
 		/* The name was free when the group began, and a group takes each name once. */
 		CHECK(ring_add(k->ring, c->made) == KMS_OK);

@@ -29,6 +29,7 @@ struct change {
 	    fresh; /* OP_KEY_ROTATE: the new version; owns its bits; number 0: none */
 	struct change_move *moves;
 	size_t move_n;
+	struct root_plan *plan; /* of the ways to open the root, and no key's change; owned */
 };
 
 /* Copies what it needs. KMS_E_NO_MEMORY. */

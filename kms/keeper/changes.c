@@ -15,7 +15,9 @@
 #include "kms/keeper/journal.h"
 #include "kms/keeper/replies.h"
 #include "kms/keeper/root.h"
+#include "kms/keeper/root_plan.h"
 #include "kms/keeper/turn.h"
+#include "kms/keeper/work.h"
 
 enum {
 	GROUP_MAX = 256,    /* changes that share a transaction and an increment */
@@ -82,6 +84,14 @@ void changes_set_counter(struct changes *c, uint64_t value, bool moved)
 	c->counter.value = value;
 	c->counter.moves += moved;
 	c->counter.behind = false;
+	c->counter.unchecked = false;
+}
+
+void changes_set_unchecked(struct changes *c, uint64_t now_us)
+{
+	c->counter.unchecked = true;
+	c->counter.behind = false;
+	c->retry_us = now_us + (uint64_t)BEHIND_RETRY_S * 1000000;
 }
 
 kms_err changes_submit(struct keeper *k, struct task *t, const struct change_want *want)
@@ -99,24 +109,43 @@ kms_err changes_submit(struct keeper *k, struct task *t, const struct change_wan
 	return KMS_OK;
 }
 
+kms_err changes_submit_plan(struct keeper *k, struct task **t, struct root_plan *plan)
+{
+	const struct change_want want = { .op = (*t)->record.op };
+	AUTO(root_plan_free) struct root_plan *mine = plan;
+	AUTO(change_free) struct change *c = NULL;
+	TRY(change_new(&want, &c));
+	c->plan = MOVE(mine);
+	c->task = MOVE(*t);
+	k->changes->queued++;
+	TAILQ_INSERT_TAIL(&k->changes->queue, c, entry);
+	c = NULL; /* the list's */
+	return KMS_OK;
+}
+
 /* Answers one change and frees it. */
 static void answer(struct keeper *k, struct change *c, kms_err e)
 {
 	struct answer ans = { .kind = ANSWER_KEY };
+	bool plan = c->plan != NULL;
 	if (e == KMS_OK)
-		e = describe_key(k, c->key, true, &ans.u.key);
+		e = plan ? work_answer(k, &ans) : describe_key(k, c->key, true, &ans.u.key);
 	request_finish(k, c->task, e, &ans);
 	change_free(&c);
 	arena_reset(&k->arena);
+	if (plan)
+		work_drop(k, e);
 }
 
 static void fill_record(struct changes *cs, struct change *c)
 {
 	struct record *r = &c->task->record;
-	r->key = c->key->id;
-	r->key_class = bytes_of_str(c->key->key_class);
 	r->epoch = cs->epoch;
 	memcpy(r->set_digest, cs->digest, sizeof(r->set_digest));
+	if (c->plan != NULL)
+		return;
+	r->key = c->key->id;
+	r->key_class = bytes_of_str(c->key->key_class);
 	if (c->want.op == OP_KEY_ROTATE)
 		r->version = key_active(c->key) != NULL ? key_active(c->key)->number : 0;
 	else if (c->want.op == OP_KEY_CREATE)
@@ -137,6 +166,21 @@ static void answer_group(struct keeper *k)
 	}
 }
 
+static void answer_all(struct keeper *k, struct change_list *list, kms_err e)
+{
+	for (struct change *c; (c = TAILQ_FIRST(list)) != NULL;) {
+		TAILQ_REMOVE(list, c, entry);
+		answer(k, c, e);
+	}
+}
+
+/* The first word of a counter that was not asked when the root was opened. */
+static bool shows_old_store(const struct keeper *k, const struct call_answer *a)
+{
+	return k->changes->counter.unchecked && a->err == KMS_OK &&
+	       a->counter > k->epoch.base + k->epoch.number;
+}
+
 /* The counter's word. The change stands whatever it says: the store is at n+1 already. */
 static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 {
@@ -144,13 +188,23 @@ static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 	struct changes *cs = k->changes;
 	if (cs->step != COUNTING)
 		return;
+	if (shows_old_store(k, a)) {
+		LOG(LOG_LEVEL_ERROR, "rollback",
+		    "The counter's hardware is back and shows that the store is an old copy.",
+		    log_u64("counter", a->counter), log_u64("epoch", k->epoch.number));
+		/* Durable, but in a store that nobody should go on with. */
+		cs->step = RESTING;
+		answer_all(k, &cs->group, KMS_E_ROLLBACK);
+		root_seal(k, KMS_E_ROLLBACK);
+		return;
+	}
 	/* Anything but the value that was asked for is somebody else's doing. */
 	if (a->err == KMS_OK && a->counter != k->epoch.base + k->epoch.number)
 		a->err = KMS_E_COUNTER_BEHIND;
 	if (a->err == KMS_OK) {
 		changes_set_counter(cs, a->counter, true);
 	} else {
-		cs->counter.behind = true;
+		cs->counter.behind = !cs->counter.unchecked;
 		cs->retry_us = k->mono_us + (uint64_t)BEHIND_RETRY_S * 1000000;
 		LOG(LOG_LEVEL_ERROR, "counter-behind",
 		    "The hardware counter could not be moved; the change stands.", log_err(a->err),
@@ -162,14 +216,19 @@ static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 static void move_counter(struct keeper *k)
 {
 	struct changes *cs = k->changes;
-	struct call_task task = root_task(k, CALL_COUNTER_MOVE);
+	struct call_task task;
+	kms_err e = root_counter_task(k, &k->epoch, CALL_COUNTER_MOVE, &task);
+	cs->step = COUNTING;
+	if (e == KMS_E_NOT_FOUND) {
+		answer_group(k);
+		return;
+	}
 	/* With its target: asked again after a lost answer it does not move twice. */
 	task.target = k->epoch.base + k->epoch.number;
-	cs->step = COUNTING;
-	if (task.blob.n == 0)
-		answer_group(k);
-	else if (helper_call(k, &task, false, on_counter, NULL) != KMS_OK)
-		on_counter(k, NULL, &(struct call_answer){ .err = KMS_E_NO_MEMORY });
+	if (e == KMS_OK)
+		e = helper_call(k, &task, false, on_counter, NULL);
+	if (e != KMS_OK)
+		on_counter(k, NULL, &(struct call_answer){ .err = e });
 }
 
 void changes_done(struct keeper *k, uint64_t number)
@@ -197,7 +256,7 @@ static bool in_group(const struct changes *cs, struct bytes name)
 /* Done before, or asked differently? KMS_E_NOT_FOUND: go on. */
 static kms_err look_up(struct keeper *k, struct change *c, uint8_t key[static REPLY_KEY_LEN])
 {
-	if (c->task->idempotency_key.n == 0)
+	if (c->task->idempotency_key.n == 0 || c->plan != NULL)
 		return KMS_E_NOT_FOUND;
 	TRY(replies_key(c->task, key));
 	TRY(replies_find(k->replies, key, &c->want));
@@ -209,7 +268,7 @@ static kms_err stage(
     struct keeper *k, struct change *c, const uint8_t *reply_key, struct row_batch *b)
 {
 	TRY(change_stage(k, c, b));
-	if (c->task->idempotency_key.n == 0)
+	if (c->task->idempotency_key.n == 0 || c->plan != NULL)
 		return KMS_OK;
 	return replies_put(k, b, reply_key, &c->want);
 }
@@ -250,11 +309,12 @@ static kms_err gather(struct keeper *k, struct row_batch *b)
 	return KMS_OK;
 }
 
-/* A lagging counter stays at n: so does the epoch at n+1. */
+/* A lagging counter stays at n: so does the epoch at n+1. One not asked yet may be there already. */
 static kms_err finish_batch(struct keeper *k, struct row_batch *b)
 {
 	struct changes *cs = k->changes;
-	if (!cs->counter.behind && !TAILQ_EMPTY(&cs->group))
+	bool waits = cs->counter.behind || cs->counter.unchecked;
+	if (!waits && !TAILQ_EMPTY(&cs->group))
 		k->epoch.number++;
 	cs->epoch = k->epoch.number;
 	TRY(counts_finish_batch(k, b));
@@ -272,8 +332,8 @@ static kms_err record_begun(struct keeper *k, struct change *c)
 		.source = asked->source,
 		.asserted = asked->asserted,
 		.op = asked->op,
-		.key = c->key->id,
-		.key_class = bytes_of_str(c->key->key_class),
+		.key = c->key != NULL ? c->key->id : (struct key_id){ { 0 } },
+		.key_class = bytes_of_str(c->key != NULL ? c->key->key_class : ""),
 		.version = c->want.version,
 		.epoch = cs->epoch,
 		.detail = bytes_of_str(RECORD_BEGUN) };
@@ -308,7 +368,9 @@ static kms_err start_group(struct keeper *k)
 
 static bool counter_due(const struct keeper *k)
 {
-	return k->changes->counter.behind && k->mono_us >= k->changes->retry_us;
+	const struct changes *cs = k->changes;
+	bool waits = cs->counter.behind || cs->counter.unchecked;
+	return waits && k->mono_us >= cs->retry_us;
 }
 
 void changes_push(struct keeper *k)
@@ -325,14 +387,6 @@ void changes_push(struct keeper *k)
 	kms_err e = start_group(k);
 	if (e != KMS_OK)
 		root_store_failed(k, e);
-}
-
-static void answer_all(struct keeper *k, struct change_list *list, kms_err e)
-{
-	for (struct change *c; (c = TAILQ_FIRST(list)) != NULL;) {
-		TAILQ_REMOVE(list, c, entry);
-		answer(k, c, e);
-	}
 }
 
 void changes_refuse(struct keeper *k, kms_err e)

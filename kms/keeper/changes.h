@@ -11,6 +11,7 @@
 #include "kms/keeper/request.h"
 
 struct changes;
+struct root_plan;
 
 MUST_USE kms_err changes_new(struct changes **out);
 /* Answers nobody: the loop has ended. */
@@ -25,6 +26,11 @@ struct change_want {
 };
 /* Queues a change; t is detached and answered when it is durable, or refused. */
 MUST_USE kms_err changes_submit(struct keeper *k, struct task *t, const struct change_want *want);
+/*
+ * Queues a change of the ways to open the root; takes plan and *t, which becomes NULL. The answer is
+ * work_answer's, and the work at hand ends with it. KMS_E_TOO_MANY, KMS_E_NO_MEMORY: *t stays.
+ */
+MUST_USE kms_err changes_submit_plan(struct keeper *k, struct task **t, struct root_plan *plan);
 /* At the end of each turn: starts the next group if none is under way. */
 void changes_push(struct keeper *k);
 /* The journal's word about a batch. */
@@ -42,6 +48,9 @@ bool changes_busy(const struct changes *c);
 struct changes_counter {
 	uint64_t value, moves;
 	bool behind;
+	bool unchecked; /* it has not been read since we opened the root */
 };
 struct changes_counter changes_counter(const struct changes *c);
 void changes_set_counter(struct changes *c, uint64_t value, bool moved);
+/* Its hardware does not answer: asked again from now on. */
+void changes_set_unchecked(struct changes *c, uint64_t now_us);

@@ -48,6 +48,12 @@ struct config {
 
 /* The slot of this name; NULL for none. */
 const struct config_slot *config_find_slot(const struct config *c, struct bytes name);
+/*
+ * The section that somebody means who says a slot's name, its kind, or "pkcs11:token=LABEL".
+ * KMS_E_SLOT_CONFIG if there is none, or more than one.
+ */
+MUST_USE kms_err config_choose_slot(
+    const struct config *c, struct bytes spec, const struct config_slot **out);
 /* What of it may change while the keeper runs. */
 struct link_live config_live(const struct config *c);
 /* For one that was allocated: it is too large for most stacks. Takes NULL. */

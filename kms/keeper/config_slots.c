@@ -131,6 +131,39 @@ const struct config_slot *config_find_slot(const struct config *c, struct bytes 
 	return NULL;
 }
 
+/* What follows `prefix` in `spec`; p is NULL if it does not begin so. */
+static struct bytes behind(struct bytes spec, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	bool begins = spec.n >= n && memcmp(spec.p, prefix, n) == 0;
+	return begins ? bytes_of(spec.p + n, spec.n - n) : (struct bytes){ 0 };
+}
+
+static bool is_meant(const struct config_slot *s, struct bytes spec)
+{
+	struct bytes label = behind(spec, "pkcs11:token=");
+	bool labelled = label.n > 0 && bytes_equal(label, bytes_of_str(s->params.token.label));
+	return labelled || bytes_equal(spec, bytes_of_str(s->kind));
+}
+
+kms_err config_choose_slot(
+    const struct config *c, struct bytes spec, const struct config_slot **out)
+{
+	const struct config_slot *found = config_find_slot(c, spec);
+	bool named = found != NULL;
+	for (size_t i = 0; i < c->slot_n && !named; i++) {
+		if (!is_meant(&c->slots[i], spec))
+			continue;
+		if (found != NULL)
+			return KMS_E_SLOT_CONFIG;
+		found = &c->slots[i];
+	}
+	if (found == NULL)
+		return KMS_E_SLOT_CONFIG;
+	*out = found;
+	return KMS_OK;
+}
+
 /* Those of slot_order go to the front, in its order. */
 static kms_err put_in_order(cfg_t *cfg, struct config *c, char *error)
 {

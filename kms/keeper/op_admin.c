@@ -5,6 +5,7 @@
 
 #include "kms/base/secret.h"
 #include "kms/base/version.h"
+#include "kms/keeper/ceremony.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/describe.h"
 #include "kms/keeper/helper.h"
@@ -15,14 +16,15 @@
 #include "kms/keeper/turn.h"
 #include "kms/keys/wrapped.h"
 
-static const char slot_tpm[] = "tpm";
-
-/* The only kind of slot there is. */
-static kms_err check_kind(struct bytes slot)
+static const char *counter_state(const struct keeper *k, const struct changes_counter *c)
 {
-	if (slot.n > 0 && !bytes_equal(slot, bytes_of_str(slot_tpm)))
-		return KMS_E_SLOT_KIND;
-	return KMS_OK;
+	if (root_state(k->root) != ROOT_UNSEALED)
+		return "";
+	if (!k->epoch.counted)
+		return "none";
+	if (c->unchecked)
+		return "unchecked";
+	return c->behind ? "behind" : "ok";
 }
 
 static kms_err list_notes(struct keeper *k, struct status_info *s)
@@ -64,6 +66,8 @@ kms_err op_status(struct keeper *k, struct task *t, const struct request *r, str
 		.epoch = open ? k->epoch.number : 0,
 		.counter = counter.value,
 		.counter_behind = counter.behind,
+		.counter_state = bytes_of_str(counter_state(k, &counter)),
+		.ceremony = ceremony_describe(k),
 		.counter_moves = counter.moves,
 		.keys = open ? ring_count(k->ring) : 0,
 		.versions = open ? ring_version_count(k->ring) : 0,
@@ -112,30 +116,6 @@ kms_err op_metrics(struct keeper *k, struct task *t, const struct request *r, st
 	return arena_copy(&k->arena, buf_bytes(&text), &out->u.text);
 }
 
-kms_err op_init(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
-{
-	(void)out;
-	TRY(check_kind(r->slot));
-	TRY(root_may_init(k->root));
-	struct task *later = NULL;
-	TRY(task_detach(t, &later));
-	t->fate = TASK_LATER;
-	root_init(k, later);
-	return KMS_OK;
-}
-
-kms_err op_unseal(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
-{
-	(void)out;
-	if (r->slot.n > 0)
-		TRY(root_has_slot(k->root, r->slot));
-	struct task *later = NULL;
-	TRY(task_detach(t, &later));
-	t->fate = TASK_LATER;
-	root_unseal(k, later, r->slot);
-	return KMS_OK;
-}
-
 kms_err op_seal(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
 {
 	(void)r;
@@ -148,41 +128,4 @@ kms_err op_seal(struct keeper *k, struct task *t, const struct request *r, struc
 	request_finish(k, t, KMS_OK, out);
 	root_seal(k, KMS_OK);
 	return KMS_OK;
-}
-
-kms_err op_slot_list(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
-{
-	(void)t;
-	(void)r;
-	out->kind = ANSWER_SLOTS;
-	return describe_slots(k, &out->u.slots.p, &out->u.slots.n);
-}
-
-static void on_described(struct keeper *k, void *arg, struct call_answer *a)
-{
-	struct task *t = arg;
-	const struct slot_info info = { .kind = bytes_of_str(slot_tpm),
-		.name = bytes_of_str(slot_tpm),
-		.last = bytes_of_str(a->err == KMS_OK ? "ok" : err_name(a->err)),
-		.detail = buf_bytes(&a->data) };
-	struct answer ans = { .kind = ANSWER_SLOTS, .u.slots = { &info, 1 } };
-	request_finish(k, t, a->err, &ans);
-	arena_reset(&k->arena);
-	task_free(&t);
-}
-
-kms_err op_slot_check(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
-{
-	(void)out;
-	TRY(check_kind(r->slot));
-	struct call_task call = root_task(k, CALL_DESCRIBE);
-	call.blob = (struct bytes){ 0 };
-	struct task *later = NULL;
-	TRY(task_detach(t, &later));
-	kms_err e = helper_call(k, &call, false, on_described, later);
-	if (e == KMS_OK)
-		t->fate = TASK_LATER;
-	else
-		task_free(&later);
-	return e;
 }

@@ -31,6 +31,8 @@ op_run op_issue, op_wrap, op_unwrap, op_rewrap, op_mac, op_random;
 op_run op_key_create, op_key_list, op_key_show, op_key_rotate, op_key_move, op_key_destroy,
     op_key_cancel_destroy;
 /* op_admin.c */
-op_run op_status, op_whoami, op_metrics, op_init, op_unseal, op_seal, op_slot_list, op_slot_check;
+op_run op_status, op_whoami, op_metrics, op_seal;
+/* op_slot.c */
+op_run op_init, op_unseal, op_slot_list, op_slot_check, op_slot_add, op_slot_remove, op_root_rotate;
 /* op_audit.c */
 op_run op_audit_read;

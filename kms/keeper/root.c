@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The states of the root and what they share; opening is root_unseal.c's, making root_init.c's.
+ * The states of the root and what they share; opening is root_unseal.c's, making root_init.c's,
+ * the slots are root_slots.c's and work.c's.
  * Whatever goes wrong on the way ends in root_fail, and from there an operator can try again.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "kms/keeper/ceremony.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/counts.h"
 #include "kms/keeper/describe.h"
@@ -16,7 +18,7 @@
 #include "kms/keeper/server.h"
 #include "kms/keeper/tails.h"
 #include "kms/keeper/turn.h"
-#include "kms/seal/slots.h"
+#include "kms/keeper/work.h"
 
 enum {
 	REOPEN_S = 1 /* after a failure of the store we try again by ourselves */
@@ -29,24 +31,30 @@ kms_err root_new(struct root **out)
 		return KMS_E_NO_MEMORY;
 	r->state = ROOT_BROKEN;
 	r->why = KMS_E_STOPPING;
+	r->current = ROOT_NO_SLOT;
 	*out = r;
 	return KMS_OK;
 }
 
 /* What is only there while opening. */
-static void drop_work(struct root *r)
+static void drop_opening(struct root *r)
 {
 	if (r->store != NULL)
 		store_close(&r->store);
-	secret_free(&r->key);
 	keyring_done(&r->keys);
+	r->accept = false;
+	r->accepted = KMS_OK;
+	r->key_waits = false;
 }
 
 void root_free(struct root **r)
 {
 	if (*r == NULL)
 		return;
-	drop_work(*r);
+	drop_opening(*r);
+	secret_free(&(*r)->key);
+	ceremony_free(&(*r)->ceremony);
+	work_free(&(*r)->work);
 	root_rows_done(&(*r)->rows);
 	for (size_t i = 0; i < (*r)->waiter_n; i++)
 		task_free(&(*r)->waiters[i]);
@@ -96,57 +104,6 @@ kms_err root_may_init(const struct root *r)
 	                                                           : KMS_E_INITIALISED;
 }
 
-bool root_slot_is(struct bytes row, struct bytes name)
-{
-	struct slot s;
-	if (name.n == 0)
-		return true;
-	if (slot_decode(row, &s) != KMS_OK)
-		return false;
-	return bytes_equal(s.name, name) || bytes_equal(s.kind, name);
-}
-
-kms_err root_has_slot(const struct root *r, struct bytes name)
-{
-	if (r->state == ROOT_BROKEN || r->state == ROOT_UNINITIALISED)
-		return root_why(r);
-	for (size_t i = 0; i < r->rows.slot_n; i++)
-		if (root_slot_is(buf_bytes(&r->rows.slots[i]), name))
-			return KMS_OK;
-	return KMS_E_NOT_FOUND;
-}
-
-size_t root_slots(const struct root *r, struct root_slot out[static ROOT_SLOTS_MAX])
-{
-	for (size_t i = 0; i < r->rows.slot_n; i++)
-		out[i] = (struct root_slot){ .row = buf_bytes(&r->rows.slots[i]),
-			.last = r->last[i].err,
-			.tried = r->last[i].tried };
-	return r->rows.slot_n;
-}
-
-struct call_task root_task_for(const struct keeper *k, enum call_op op, struct bytes blob)
-{
-	const struct config_slot *c = &k->config->slots[0];
-	struct call_task t = {
-		.op = op, .params = c->params, .blob = blob, .deadline_us = c->deadline_us
-	};
-	memcpy(t.kind, c->kind, sizeof(t.kind));
-	memcpy(t.params.instance, k->instance, INSTANCE_ID_LEN);
-	return t;
-}
-
-struct call_task root_task(const struct keeper *k, enum call_op op)
-{
-	const struct root *r = k->root;
-	struct slot s;
-	struct bytes blob = { 0 };
-	if (r->current < r->rows.slot_n &&
-	    slot_decode(buf_bytes(&r->rows.slots[r->current]), &s) == KMS_OK)
-		blob = s.blob;
-	return root_task_for(k, op, blob);
-}
-
 void root_add_waiter(struct keeper *k, struct task *t)
 {
 	struct root *r = k->root;
@@ -164,8 +121,12 @@ void root_add_waiter(struct keeper *k, struct task *t)
 static void record_own(struct keeper *k, enum op op, kms_err e)
 {
 	struct task own = { .arrived_us = k->mono_us,
-		.record = {
-		    .op = op, .identity = bytes_of_str("kmsd"), .epoch = k->epoch.number } };
+		.record = { .op = op,
+		    .identity = bytes_of_str("kmsd"),
+		    .epoch = k->epoch.number,
+		    .detail = op == OP_UNSEAL && e == KMS_OK
+		                  ? root_slot_name(k->root, k->root->current)
+		                  : (struct bytes){ 0 } } };
 	if (k->turn != NULL)
 		request_finish(k, &own, e, NULL);
 }
@@ -184,15 +145,14 @@ static void answer_waiters(struct keeper *k, kms_err e)
 	for (size_t i = 0; i < r->waiter_n; i++) {
 		struct answer ans = { .kind = ANSWER_DONE };
 		kms_err failed = e;
-		if (e == KMS_OK && r->waiters[i]->record.op == OP_INIT) {
-			ans.kind = ANSWER_SLOTS;
-			failed = describe_slots(k, &ans.u.slots.p, &ans.u.slots.n);
-		}
+		if (e == KMS_OK && r->waiters[i]->record.op == OP_INIT)
+			failed = work_answer(k, &ans);
 		request_finish(k, r->waiters[i], failed, &ans);
 		task_free(&r->waiters[i]);
 		arena_reset(&k->arena);
 	}
 	r->waiter_n = 0;
+	work_free(&r->work);
 }
 
 /* "sealed: The TPM cannot be reached." */
@@ -223,6 +183,7 @@ kms_err root_open_files(struct keeper *k)
 		TRY(root_store_open(k->config, &r->store, &rows));
 		root_rows_done(&r->rows);
 		r->rows = rows;
+		root_sort_slots(k, &r->rows);
 	}
 	memcpy(k->instance, r->rows.instance, INSTANCE_ID_LEN);
 	if (k->turn != NULL)
@@ -249,7 +210,8 @@ static void drop_keys(struct keeper *k)
 	rows_free(&k->rows);
 	if (k->turn != NULL)
 		CHECK(turn_set_key(k, NULL) == KMS_OK);
-	drop_work(k->root);
+	secret_free(&k->root->key);
+	drop_opening(k->root);
 }
 
 void root_finish(struct keeper *k)
@@ -265,7 +227,8 @@ void root_finish(struct keeper *k)
 	r->store_with_journal = true;
 	r->tries = 0;
 	(void)event_del(r->reopen_event);
-	drop_work(r);
+	drop_opening(r);
+	ceremony_free(&r->ceremony);
 	k->epoch = r->epoch;
 	r->state = ROOT_UNSEALED;
 	r->why = KMS_OK;
@@ -335,7 +298,7 @@ static void on_reopen(evutil_socket_t fd, short what, void *arg)
 	struct keeper *k = arg;
 	keeper_tick(k);
 	if (k->root->state != ROOT_UNSEALED)
-		root_unseal(k, NULL, (struct bytes){ 0 });
+		root_unseal(k, NULL, (struct bytes){ 0 }, false);
 }
 
 /* Where the store's bytes are: nowhere yet, so this can wait; with a store open, UNINITIALISED. */
@@ -347,14 +310,16 @@ void root_start(struct keeper *k)
 		root_fail(k, ROOT_BROKEN, KMS_E_NO_MEMORY);
 		return;
 	}
-	root_unseal(k, NULL, (struct bytes){ 0 });
+	root_unseal(k, NULL, (struct bytes){ 0 }, false);
 }
 
 /* From unsealed to sealed. The journal writes what it has, then closes the store. */
 static void close_all(struct keeper *k, kms_err answer_with)
 {
 	struct root *r = k->root;
+	/* First the change that may be durable: its new shares must still reach people. */
 	changes_fail(k, answer_with);
+	work_drop(k, answer_with);
 	tails_fail(k, answer_with);
 	drop_keys(k);
 	if (r->store_with_journal && journal_close_store(k->journal) != KMS_OK)
@@ -417,8 +382,12 @@ void root_store_closed(struct keeper *k)
 {
 	struct root *r = k->root;
 	r->store_with_journal = false;
+	if (r->key_waits) {
+		root_open_with(k, r->current);
+		return;
+	}
 	if (r->open_when_closed) {
 		r->open_when_closed = false;
-		root_unseal(k, NULL, bytes_of_str(r->only));
+		root_unseal(k, NULL, bytes_of_str(r->only), r->accept);
 	}
 }

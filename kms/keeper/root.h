@@ -13,6 +13,10 @@
 #include "kms/keeper/root_store.h"
 #include "kms/seal/call.h"
 
+enum {
+	SLOT_SPEC_MAX = 128 /* bytes of what a client calls a slot: see config_choose_slot */
+};
+
 enum root_state {
 	ROOT_BROKEN,        /* the store or the log can't be used; root_why says why */
 	ROOT_UNINITIALISED, /* no root yet */
@@ -42,8 +46,15 @@ kms_err root_why(const struct root *r);
 kms_err root_last(const struct root *r);
 /* Borrows; returns how many. */
 size_t root_slots(const struct root *r, struct root_slot out[static ROOT_SLOTS_MAX]);
-/* A task for the slot that the root was opened with; its blob is empty if there is none. */
-struct call_task root_task(const struct keeper *k, enum call_op op);
+/* A task for the hardware of a section. */
+struct call_task root_task_for(
+    const struct keeper *k, const struct config_slot *c, enum call_op op, struct bytes blob);
+/*
+ * A task for the slot that has the counter of `e`. KMS_E_NOT_FOUND where nothing counts,
+ * KMS_E_SLOT_CONFIG if kms.conf says nothing of that slot.
+ */
+MUST_USE kms_err root_counter_task(
+    const struct keeper *k, const struct epoch *e, enum call_op op, struct call_task *out);
 
 /* At start: opens store and log, then the root if there is one. */
 void root_start(struct keeper *k);
@@ -51,13 +62,18 @@ void root_start(struct keeper *k);
 MUST_USE kms_err root_has_slot(const struct root *r, struct bytes name);
 /*
  * Tries the slots, or those of this name or kind; `t` (detached, may be NULL) is answered when it
- * is decided. name: NAME_MAX_LEN bytes at most.
+ * is decided. accept: an older store or a counter that is gone is what the operator wants.
  */
-void root_unseal(struct keeper *k, struct task *t, struct bytes name);
+void root_unseal(struct keeper *k, struct task *t, struct bytes name, bool accept);
 /* KMS_OK where there is no root yet and none is being made. */
 MUST_USE kms_err root_may_init(const struct root *r);
-/* Makes the root and its first slot; `t` as above. */
-void root_init(struct keeper *k, struct task *t);
+/* What is to open the root: hardware of a section, shares k of n, or both. */
+struct root_ways {
+	const struct config_slot *section; /* NULL: none */
+	uint32_t k, n;                     /* 0: no shares */
+};
+/* Makes the root and its first slots; `t` as above. */
+void root_init(struct keeper *k, struct task *t, const struct root_ways *ways);
 /* Forgets every key. KMS_OK as why: an operator wanted it. */
 void root_seal(struct keeper *k, kms_err why);
 /* Who waits for an opening is answered with e now; the opening goes on. */

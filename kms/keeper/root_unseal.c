@@ -18,6 +18,7 @@ enum {
 };
 
 static void try_slot(struct keeper *k);
+static void next_slot(struct keeper *k, kms_err e);
 
 /* Steps end here when nothing opened: sealed, and an operator can try again. */
 static void give_up(struct keeper *k, kms_err e)
@@ -25,11 +26,39 @@ static void give_up(struct keeper *k, kms_err e)
 	root_fail(k, ROOT_SEALED, e);
 }
 
-/* As give_up; it is the slot's own hardware that spoils it. */
-static void give_up_slot(struct keeper *k, kms_err e)
+static bool may_accept(struct root *r, kms_err e)
 {
-	k->root->last[k->root->current].err = e;
-	give_up(k, e);
+	if (r->accept && r->accepted == KMS_OK)
+		r->accepted = e;
+	return r->accept;
+}
+
+/* What an operator has accepted is made true: the store goes on from where it is now. */
+static kms_err write_accepted(struct keeper *k)
+{
+	struct root *r = k->root;
+	AUTO(row_batch_free) struct row_batch *b = NULL;
+	TRY(row_batch_new(&b));
+	turn_root(k->turn, &r->epoch.audit_size, r->epoch.audit_root);
+	TRY(rows_finish(k->rows, b, &r->epoch));
+	const struct row_batch *batch = b;
+	/* Nobody is served yet, so the loop may wait for this one commit. */
+	TRY(row_batch_apply(r->store, &batch, 1));
+	LOG(LOG_LEVEL_WARNING, "restore-accepted",
+	    "What would have been refused was accepted by an operator.", log_err(r->accepted),
+	    log_u64("epoch", r->epoch.number));
+	for (size_t i = 0; i < r->waiter_n; i++)
+		r->waiters[i]->record.detail = bytes_of_str(err_name(r->accepted));
+	return KMS_OK;
+}
+
+static void finish(struct keeper *k)
+{
+	kms_err e = k->root->accepted != KMS_OK ? write_accepted(k) : KMS_OK;
+	if (e == KMS_OK)
+		root_finish(k);
+	else
+		give_up(k, e);
 }
 
 static void on_random(struct keeper *k, void *arg, struct call_answer *a)
@@ -40,34 +69,82 @@ static void on_random(struct keeper *k, void *arg, struct call_answer *a)
 	/* Additional input only: without it the DRBG is as good as the kernel's. */
 	if (a->err == KMS_OK)
 		rand_feed(buf_bytes(&a->data));
-	root_finish(k);
+	finish(k);
 }
 
 static void ask_random(struct keeper *k)
 {
-	struct call_task task = root_task(k, CALL_RANDOM);
+	struct call_task task;
+	kms_err e = root_slot_task(k, k->root->current, CALL_RANDOM, &task);
 	task.blob = (struct bytes){ 0 };
 	task.n = FEED_LEN;
-	if (helper_call(k, &task, false, on_random, NULL) != KMS_OK)
-		root_finish(k);
+	if (e != KMS_OK || helper_call(k, &task, false, on_random, NULL) != KMS_OK)
+		finish(k);
+}
+
+/* An older store, or a counter that is not there: only a person may say that this is meant. */
+static void refuse_or_accept(struct keeper *k, kms_err e, uint64_t counter)
+{
+	struct root *r = k->root;
+	if (!may_accept(r, e)) {
+		if (r->current < r->rows.slot_n)
+			r->last[r->current].err = e;
+		give_up(k, e);
+		return;
+	}
+	r->epoch.counted = e == KMS_E_ROLLBACK;
+	if (e == KMS_E_ROLLBACK)
+		r->epoch.number = counter - r->epoch.base;
+	changes_set_counter(k->changes, counter, false);
+	ask_random(k);
+}
+
+/*
+ * The counter's hardware does not answer. Where the root came from elsewhere we serve all the same,
+ * since one dead chip must not stop everything; the counter is asked again and again, and if it
+ * then shows that the store is old, everything is sealed.
+ */
+static void go_on_unchecked(struct keeper *k, kms_err e)
+{
+	if (k->root->current == root_counter_slot(k->root, &k->root->epoch)) {
+		next_slot(k, e);
+		return;
+	}
+	LOG(LOG_LEVEL_ERROR, "counter-unchecked",
+	    "The hardware counter can't be read, so nothing but the log says that the store is the "
+	    "newest.",
+	    log_err(e));
+	changes_set_unchecked(k->changes, k->mono_us);
+	ask_random(k);
 }
 
 static void on_moved(struct keeper *k, void *arg, struct call_answer *a)
 {
 	(void)arg;
-	if (k->root->state != ROOT_OPENING)
+	const struct root *r = k->root;
+	if (r->state != ROOT_OPENING)
 		return;
 	if (a->err != KMS_OK) {
-		give_up_slot(k, a->err);
+		go_on_unchecked(k, a->err);
 		return;
 	}
-	const struct root *r = k->root;
 	if (a->counter != r->epoch.base + r->epoch.number) {
-		give_up_slot(k, KMS_E_COUNTER_GONE);
+		refuse_or_accept(k, KMS_E_COUNTER_GONE, a->counter);
 		return;
 	}
 	changes_set_counter(k->changes, a->counter, true);
 	ask_random(k);
+}
+
+static void move_counter(struct keeper *k, uint64_t target)
+{
+	struct call_task task;
+	kms_err e = root_counter_task(k, &k->root->epoch, CALL_COUNTER_MOVE, &task);
+	task.target = target;
+	if (e == KMS_OK)
+		e = helper_call(k, &task, false, on_moved, NULL);
+	if (e != KMS_OK)
+		give_up(k, e);
 }
 
 /*
@@ -77,26 +154,29 @@ static void on_moved(struct keeper *k, void *arg, struct call_answer *a)
 static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 {
 	(void)arg;
-	struct root *r = k->root;
+	const struct root *r = k->root;
 	if (r->state != ROOT_OPENING)
 		return;
 	uint64_t store = r->epoch.base + r->epoch.number;
-	if (a->err != KMS_OK) {
-		give_up_slot(k, a->err);
+	if (a->err == KMS_E_COUNTER_GONE) {
+		refuse_or_accept(k, a->err, 0);
+	} else if (a->err != KMS_OK) {
+		go_on_unchecked(k, a->err);
 	} else if (a->counter == store) {
 		changes_set_counter(k->changes, a->counter, false);
 		ask_random(k);
 	} else if (a->counter + 1 == store) {
-		struct call_task task = root_task(k, CALL_COUNTER_MOVE);
-		task.target = store;
-		if (helper_call(k, &task, false, on_moved, NULL) != KMS_OK)
-			give_up(k, KMS_E_NO_MEMORY);
+		move_counter(k, store);
 	} else {
-		give_up_slot(k, a->counter > store ? KMS_E_ROLLBACK : KMS_E_COUNTER_GONE);
+		refuse_or_accept(
+		    k, a->counter > store ? KMS_E_ROLLBACK : KMS_E_COUNTER_GONE, a->counter);
 	}
 }
 
-/* The log must hold what the store saw of it, and what it holds must be ours. */
+/*
+ * The log must hold what the store saw of it, and what it holds must be ours. One that is shorter
+ * was cut or lost; where that is accepted, the store begins to follow it from its end.
+ */
 static kms_err check_log(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -104,6 +184,10 @@ static kms_err check_log(struct keeper *k)
 	TRY(trail_verify(k->audit_dir, r->keys.audit_key));
 	if (r->epoch.audit_size == 0)
 		return KMS_OK;
+	if (turn_durable(k->turn) < r->epoch.audit_size && may_accept(r, KMS_E_AUDIT_CORRUPT)) {
+		r->epoch.audit_size = 0;
+		return KMS_OK;
+	}
 	TRY(trail_root_at(k->audit_dir, r->epoch.audit_size, root_hash));
 	bool same = memcmp(root_hash, r->epoch.audit_root, SHA256_LEN) == 0;
 	return same ? KMS_OK : KMS_E_AUDIT_CORRUPT;
@@ -112,10 +196,33 @@ static kms_err check_log(struct keeper *k)
 /* The store must hold what the log says was done: an old copy is found without a counter too. */
 static kms_err check_store(struct keeper *k)
 {
-	const struct root *r = k->root;
+	struct root *r = k->root;
 	uint64_t done = 0;
 	TRY(trail_epoch_since(k->audit_dir, r->epoch.audit_size, &done));
-	return done > r->epoch.number ? KMS_E_ROLLBACK : KMS_OK;
+	if (done <= r->epoch.number)
+		return KMS_OK;
+	if (!may_accept(r, KMS_E_ROLLBACK))
+		return KMS_E_ROLLBACK;
+	r->epoch.number = done;
+	return KMS_OK;
+}
+
+static kms_err check_counter(struct keeper *k)
+{
+	const struct root *r = k->root;
+	struct call_task task;
+	kms_err e = root_counter_task(k, &r->epoch, CALL_COUNTER_READ, &task);
+	if (e == KMS_E_NOT_FOUND) {
+		changes_set_counter(k->changes, 0, false);
+		ask_random(k);
+		return KMS_OK;
+	}
+	if (e == KMS_E_SLOT_CONFIG) {
+		go_on_unchecked(k, e);
+		return KMS_OK;
+	}
+	TRY(e);
+	return helper_call(k, &task, false, on_counter, NULL);
 }
 
 static kms_err open_with_root(struct keeper *k)
@@ -123,29 +230,68 @@ static kms_err open_with_root(struct keeper *k)
 	struct root *r = k->root;
 	struct bytes instance = bytes_of(k->instance, INSTANCE_ID_LEN);
 	TRY(keyring_decode(buf_bytes(&r->rows.keyring), r->key, instance, &r->keys));
-	secret_free(&r->key);
 	TRY(root_make_ring(k));
 	TRY(load_keys(k, r->store, &r->epoch));
 	TRY(check_log(k));
 	TRY(check_store(k));
-	const struct call_task task = root_task(k, CALL_COUNTER_READ);
-	return helper_call(k, &task, false, on_counter, NULL);
+	return check_counter(k);
 }
 
-/* The first slot from `i` on that is asked for. */
+void root_open_with(struct keeper *k, size_t i)
+{
+	struct root *r = k->root;
+	r->current = i;
+	r->key_waits = r->store_with_journal;
+	if (r->key_waits)
+		return;
+	r->state = ROOT_OPENING;
+	r->last[i].tried = true;
+	r->last[i].err = KMS_OK;
+	kms_err e = root_open_files(k);
+	if (e == KMS_OK)
+		e = open_with_root(k);
+	if (e != KMS_OK)
+		give_up(k, e);
+}
+
+/* The first slot of hardware from `i` on that is asked for. */
 static size_t find_slot(const struct root *r, size_t i)
 {
-	while (i < r->rows.slot_n &&
-	       !root_slot_is(buf_bytes(&r->rows.slots[i]), bytes_of_str(r->only)))
-		i++;
+	for (; i < r->rows.slot_n; i++) {
+		struct bytes row = buf_bytes(&r->rows.slots[i]);
+		if (root_slot_is(row, bytes_of_str(r->only)) && !root_slot_is_shares(row))
+			break;
+	}
 	return i;
+}
+
+/* Each try that fails leaves a record of its own; the one that opens is in that of the opening. */
+static void note_try(struct keeper *k, kms_err e)
+{
+	struct root *r = k->root;
+	r->last[r->current].tried = true;
+	r->last[r->current].err = e;
+	if (e == KMS_OK)
+		return;
+	struct record record = { .op = OP_UNSEAL,
+		.identity = bytes_of_str("kmsd"),
+		.result = e,
+		.detail = root_slot_name(r, r->current) };
+	char name[NAME_MAX_LEN + 1] = "";
+	memcpy(name, record.detail.p, record.detail.n);
+	LOG(LOG_LEVEL_WARNING, "slot-failed", "A slot did not open the root.",
+	    log_str("slot", name), log_err(e));
+	if (turn_record(k, &record) != KMS_OK)
+		LOG(LOG_LEVEL_WARNING, "audit", "The try of a slot is not in the log.",
+		    log_err(KMS_E_AUDIT_IO));
 }
 
 static void next_slot(struct keeper *k, kms_err e)
 {
 	struct root *r = k->root;
-	r->last[r->current].tried = true;
-	r->last[r->current].err = e;
+	note_try(k, e);
+	secret_free(&r->key);
+	keyring_done(&r->keys);
 	r->current = find_slot(r, r->current + 1);
 	if (r->current < r->rows.slot_n)
 		try_slot(k);
@@ -168,8 +314,7 @@ static void on_unsealed(struct keeper *k, void *arg, struct call_answer *a)
 		next_slot(k, e);
 		return;
 	}
-	r->last[r->current].tried = true;
-	r->last[r->current].err = KMS_OK;
+	note_try(k, KMS_OK);
 	r->key = MOVE(a->root);
 	e = open_with_root(k);
 	if (e != KMS_OK)
@@ -178,15 +323,10 @@ static void on_unsealed(struct keeper *k, void *arg, struct call_answer *a)
 
 static void try_slot(struct keeper *k)
 {
-	const struct root *r = k->root;
-	struct slot s;
-	kms_err e = slot_decode(buf_bytes(&r->rows.slots[r->current]), &s);
-	if (e == KMS_OK && !bytes_equal(s.kind, bytes_of_str("tpm")))
-		e = KMS_E_SLOT_KIND;
-	if (e == KMS_OK) {
-		const struct call_task task = root_task(k, CALL_UNSEAL);
+	struct call_task task;
+	kms_err e = root_slot_task(k, k->root->current, CALL_UNSEAL, &task);
+	if (e == KMS_OK)
 		e = helper_call(k, &task, false, on_unsealed, NULL);
-	}
 	if (e != KMS_OK)
 		next_slot(k, e);
 }
@@ -207,15 +347,17 @@ static void begin(struct keeper *k)
 		root_fail(k, ROOT_BROKEN, e);
 	else if (r->rows.keyring.n == 0)
 		stay_uninitialised(k);
+	else if (r->rows.slot_n == 0)
+		give_up(k, KMS_E_STORE_CORRUPT);
 	else if (find_slot(r, 0) == r->rows.slot_n)
-		give_up(k, r->rows.slot_n == 0 ? KMS_E_STORE_CORRUPT : KMS_E_NOT_FOUND);
+		give_up(k, r->only[0] == '\0' ? KMS_E_SHARES_NEEDED : KMS_E_NOT_FOUND);
 	else {
 		r->current = find_slot(r, 0);
 		try_slot(k);
 	}
 }
 
-void root_unseal(struct keeper *k, struct task *t, struct bytes name)
+void root_unseal(struct keeper *k, struct task *t, struct bytes name, bool accept)
 {
 	struct root *r = k->root;
 	if (r->state == ROOT_UNSEALED && t != NULL) {
@@ -228,9 +370,10 @@ void root_unseal(struct keeper *k, struct task *t, struct bytes name)
 	if (r->state == ROOT_OPENING)
 		return;
 	/* Only now: `name` may be this very field. */
-	size_t n = name.n > NAME_MAX_LEN ? NAME_MAX_LEN : name.n;
+	size_t n = name.n > SLOT_SPEC_MAX ? SLOT_SPEC_MAX : name.n;
 	memmove(r->only, name.p == NULL ? (const uint8_t *)"" : name.p, n);
 	r->only[n] = '\0';
+	r->accept = accept;
 	if (r->store_with_journal)
 		r->open_when_closed = true;
 	else if (r->state != ROOT_UNSEALED)

@@ -37,6 +37,15 @@ static const enum need needs[OP_COUNT] = {
 	[OP_MAC] = NEED_ADMIN,
 	[OP_RANDOM] = NEED_ADMIN,
 	[OP_AUDIT_READ] = NEED_ADMIN,
+	[OP_SLOT_ADD] = NEED_ADMIN,
+	[OP_SLOT_REMOVE] = NEED_ADMIN,
+	[OP_ROOT_ROTATE] = NEED_ADMIN,
+	[OP_BACKUP_CREATE] = NEED_ADMIN,
+	[OP_BACKUP_LIST] = NEED_ADMIN,
+	[OP_BACKUP_VERIFY] = NEED_ADMIN,
+	[OP_BACKUP_RESTORE] = NEED_ADMIN,
+	[OP_BACKUP_REHEARSED] = NEED_ADMIN,
+	[OP_KEY_PROVE] = NEED_ADMIN,
 };
 
 static const struct verdict allowed = { .allowed = true, .missing = "" };

@@ -15,6 +15,8 @@ enum {
 	FLAGS_LEN = 3
 };
 
+const char slot_shares[] = "shares";
+
 static const uint8_t magic[MAGIC_LEN] = { 'K', 'M', 'S', 'L' };
 static const uint8_t no_flags[FLAGS_LEN];
 static const char check_label[] = "kms slot check v1";

@@ -18,6 +18,9 @@ enum {
 	SLOT_CHECK_LEN = 32
 };
 
+/* The kind that people open with shares; every other is a sealer's name. */
+extern const char slot_shares[];
+
 struct slot {
 	uint8_t id[16];
 	uint8_t instance[INSTANCE_ID_LEN];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The clear bytes of the epoch row, before they are sealed:
- *   format 1 | number 8 | base 8 | audit size 8 | audit root 32 | set hash 32
- * Pure. For rows.c alone.
+ *   format 2 | number 8 | base 8 | audit size 8 | audit root 32 | set hash 32
+ *   | counted? 1 | counter's slot 16
+ * Format 1 ended with the set hash: its counter was that of the only slot, whose id reads as
+ * zeros. Pure. For rows.c alone.
  */
 #pragma once
 
@@ -10,8 +12,8 @@
 #include "kms/store/rows.h"
 
 enum {
-	EPOCH_FORMAT = 1,
-	EPOCH_LEN = 1 + 3 * 8 + 32 + SET_HASH_LEN
+	EPOCH_FORMAT = 2,
+	EPOCH_LEN = 1 + 3 * 8 + 32 + SET_HASH_LEN + 1 + 16
 };
 
 void epoch_encode(const struct epoch *e, const uint8_t set_hash[static SET_HASH_LEN],

@@ -19,10 +19,12 @@ enum {
 
 /* What the epoch row says. */
 struct epoch {
-	uint64_t number;        /* changes of keys, states, slots, policy */
-	uint64_t base;          /* number + base is what the hardware's counter shows */
-	uint64_t audit_size;    /* records in the log when this was written */
-	uint8_t audit_root[32]; /* the log's tree at that size */
+	uint64_t number;          /* changes of keys, states, slots, policy */
+	uint64_t base;            /* number + base is what the hardware's counter shows */
+	bool counted;             /* there is such a counter */
+	uint8_t counter_slot[16]; /* id of the slot that has it */
+	uint64_t audit_size;      /* records in the log when this was written */
+	uint8_t audit_root[32];   /* the log's tree at that size */
 };
 
 struct rows;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole keeper inside of one process, for fuzzing and for tests that a TPM would slow down: real
- * store, log and sockets in a temporary folder; the parent is played by link_fd's other end, the
- * chip by a sealer that keeps the root in memory and can be told to fail. Only in builds without
- * a sandbox.
+ * store, log and sockets in a temporary folder; the parent is played by link_fd's other end, a TPM
+ * and a token by sealers that can be told to fail. Only in builds without a sandbox.
  */
 #pragma once
 
@@ -23,25 +22,40 @@
 #include "proto/frame.h"
 #include "proto/message.h"
 
-/* What the chip holds; one of them, since a sealer_kind has no place of its own. */
+/* What a piece of hardware is like: one TPM, and one token, which has no counter. */
 struct fake_chip {
-	uint8_t root[SEALER_ROOT_LEN];
 	uint64_t counter;
 	kms_err fails; /* every act, until it is KMS_OK again */
+	uint8_t flips; /* xored into the first byte of each root that it opens */
 };
-static struct fake_chip fake_chip;
+static struct fake_chip fake_chip, fake_token;
 
 struct sealer {
-	int unused;
+	struct fake_chip *chip;
 };
+
+static kms_err open_as(struct fake_chip *chip, struct sealer **out)
+{
+	if (chip->fails != KMS_OK)
+		return chip->fails;
+	struct sealer *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return KMS_E_NO_MEMORY;
+	s->chip = chip;
+	*out = s;
+	return KMS_OK;
+}
 
 static kms_err chip_open(const struct sealer_params *p, struct sealer **out)
 {
 	(void)p;
-	if (fake_chip.fails != KMS_OK)
-		return fake_chip.fails;
-	*out = calloc(1, sizeof(**out));
-	return *out == NULL ? KMS_E_NO_MEMORY : KMS_OK;
+	return open_as(&fake_chip, out);
+}
+
+static kms_err token_open(const struct sealer_params *p, struct sealer **out)
+{
+	(void)p;
+	return open_as(&fake_token, out);
 }
 
 static void chip_close(struct sealer **s)
@@ -50,31 +64,30 @@ static void chip_close(struct sealer **s)
 	*s = NULL;
 }
 
+/* The root itself: an old blob goes on opening the old root, as with real hardware. */
 static kms_err chip_seal(struct sealer *s, const struct secret *root, struct bytes before,
     struct buf *out_blob, uint64_t *out_counter)
 {
-	(void)s;
-	memcpy(fake_chip.root, secret_bytes(root).p, SEALER_ROOT_LEN);
-	fake_chip.counter += before.n == 0;
-	*out_counter = fake_chip.counter;
-	return buf_put(out_blob, bytes_of("fake", 4));
+	if (s->chip == &fake_chip && before.n == 0)
+		s->chip->counter++;
+	*out_counter = s->chip == &fake_chip ? s->chip->counter : 0;
+	return buf_put(out_blob, secret_bytes(root));
 }
 
 static kms_err chip_unseal(struct sealer *s, struct bytes blob, struct secret **out_root)
 {
-	(void)s;
-	(void)blob;
-	return secret_from(bytes_of(fake_chip.root, SEALER_ROOT_LEN), out_root);
+	TRY(secret_from(blob, out_root));
+	secret_fill(*out_root)[0] ^= s->chip->flips;
+	return KMS_OK;
 }
 
 static kms_err chip_counter(
     struct sealer *s, struct bytes blob, const struct sealer_move *move, uint64_t *out)
 {
-	(void)s;
 	(void)blob;
-	if (move != NULL && (move->target == 0 || move->target == fake_chip.counter + 1))
-		fake_chip.counter++;
-	*out = fake_chip.counter;
+	if (move != NULL && (move->target == 0 || move->target == s->chip->counter + 1))
+		s->chip->counter++;
+	*out = s->chip->counter;
 	return KMS_OK;
 }
 
@@ -122,6 +135,17 @@ static const struct sealer_kind fake_kind = { .name = "tpm",
 	.describe = chip_describe,
 	.last_code = chip_code };
 
+static const struct sealer_kind token_kind = { .name = "pkcs11",
+	.open = token_open,
+	.close = chip_close,
+	.seal = chip_seal,
+	.unseal = chip_unseal,
+	.sign = chip_sign,
+	.public_key = chip_public,
+	.random = chip_random,
+	.describe = chip_describe,
+	.last_code = chip_code };
+
 struct rig {
 	char dir[64];
 	struct config config;
@@ -137,8 +161,8 @@ static void rig_on_task(evutil_socket_t fd, short what, void *arg)
 {
 	(void)what;
 	struct rig *r = arg;
-	static const struct sealer_kind *const kinds[] = { &fake_kind };
-	kms_err e = serve_tasks(fd, kinds, 1, 0);
+	static const struct sealer_kind *const kinds[] = { &fake_kind, &token_kind };
+	kms_err e = serve_tasks(fd, kinds, ARRAY_LEN(kinds), 0);
 	(void)e;
 	event_free(r->helper_event);
 	r->helper_event = NULL;
@@ -204,7 +228,9 @@ static void rig_configure(struct rig *r)
 	c->log_level = LOG_LEVEL_ERROR;
 	c->frame_timeout_us = 2000000;
 	c->slots[0] = (struct config_slot){ .name = "tpm", .kind = "tpm", .deadline_us = 5000000 };
-	c->slot_n = 1;
+	c->slots[1] =
+	    (struct config_slot){ .name = "hsm", .kind = "pkcs11", .deadline_us = 5000000 };
+	c->slot_n = 2;
 }
 
 /* Opens a keeper in a new folder; it will say "uninitialised" after some turns. */

@@ -73,6 +73,7 @@ static inline void same_init(const struct request *r, const Kms__Init *p)
 	SAME(r->shares_needed, p->shares_needed);
 	SAME(r->shares_total, p->shares_total);
 	SAME(r->dry_run, p->dry_run);
+	SAME_BYTES(r->confirm, p->confirm);
 }
 
 static inline void same_slot_ref(const struct request *r, const Kms__SlotRef *p)
@@ -98,6 +99,7 @@ static inline void same_rotate(const struct request *r, const Kms__RootRotate *p
 		SAME_TEXT(r->leave_out[i], p->leave_out[i]);
 	SAME(r->renew_store, p->renew_store);
 	SAME(r->dry_run, p->dry_run);
+	SAME_BYTES(r->confirm, p->confirm);
 }
 
 static inline void same_backup_ref(const struct request *r, const Kms__BackupRef *p)
@@ -333,6 +335,7 @@ static inline void same_result(const struct answer *a, const Kms__Answer *p)
 		SAME(a->u.slots.share_n, p->slots->n_shares);
 		for (size_t i = 0; i < p->slots->n_shares; i++)
 			SAME_BYTES(a->u.slots.shares[i], p->slots->shares[i]);
+		SAME_BYTES(a->u.slots.confirm, p->slots->confirm);
 		break;
 	case ANSWER_KEY: same_key(&a->u.key, p->key); break;
 	case ANSWER_KEYS: same_keys(a, p->keys); break;

@@ -55,8 +55,8 @@ static const char takes[OP_ROOM + 1] =
     "mmmmmmmmmm"      /* 10: the ten of keys */
     "mmmmmm...."      /* 20: issue wrap unwrap rewrap mac random */
     "m........."      /* 30: audit_read */
-    ".........."      /* 40: the keeper's own acts */
-    ".............."; /* and what nobody knows */
+    "....mmmmmm"      /* 40: the keeper's own acts; slots, the root, backups */
+    "mmm..........."; /* 50: backups, key_prove; and what nobody knows */
 
 static struct verdict decide(const struct policy *p, const struct identity *who, unsigned op)
 {

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ways to open the root, in a whole keeper with a TPM and a token that obey the test: adding and
+ * removing slots, shares and their ceremony, a new root, a counter whose hardware is silent.
+ */
+#include "tests/unit/keeper_world.h"
+
+#include "kms/keeper/root_private.h"
+
+enum {
+	LINE_MAX_LEN = 128,
+	SHARE_COUNT = 3
+};
+
+struct lines {
+	char s[SHARE_COUNT][LINE_MAX_LEN];
+	uint8_t confirm[16];
+};
+
+static kms_err add_slot(struct world *w, const char *slot)
+{
+	return ask(w, (struct request){ .op = OP_SLOT_ADD, .slot = bytes_of_str(slot) });
+}
+
+static kms_err remove_slot(struct world *w, const char *slot, bool rely_on_shares)
+{
+	return ask(w, (struct request){ .op = OP_SLOT_REMOVE,
+	                  .slot = bytes_of_str(slot),
+	                  .rely_on_shares = rely_on_shares });
+}
+
+static kms_err seal_and_open(struct world *w)
+{
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	return ask_key(w, OP_UNSEAL, "");
+}
+
+static size_t slot_count(struct world *w)
+{
+	assert_int_equal(ask_key(w, OP_SLOT_LIST, ""), KMS_OK);
+	return w->a.u.slots.n;
+}
+
+static void keep_lines(const struct world *w, struct lines *out)
+{
+	assert_int_equal(w->a.u.slots.share_n, SHARE_COUNT);
+	for (size_t i = 0; i < SHARE_COUNT; i++) {
+		struct bytes x = w->a.u.slots.shares[i];
+		assert_true(x.n > 0 && x.n < LINE_MAX_LEN);
+		memcpy(out->s[i], x.p, x.n);
+		out->s[i][x.n] = '\0';
+	}
+	assert_int_equal(w->a.u.slots.confirm.n, sizeof(out->confirm));
+	memcpy(out->confirm, w->a.u.slots.confirm.p, sizeof(out->confirm));
+}
+
+static kms_err confirm(struct world *w, enum op op, const struct lines *l)
+{
+	return ask(
+	    w, (struct request){ .op = op, .confirm = bytes_of(l->confirm, sizeof(l->confirm)) });
+}
+
+static kms_err ask_shares(struct world *w, struct lines *out)
+{
+	TRY(ask(w, (struct request){
+	               .op = OP_SLOT_ADD, .shares_needed = 2, .shares_total = SHARE_COUNT }));
+	keep_lines(w, out);
+	return KMS_OK;
+}
+
+static void add_shares(struct world *w, struct lines *out)
+{
+	assert_int_equal(ask_shares(w, out), KMS_OK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, out), KMS_OK);
+}
+
+static kms_err give(struct world *w, const char *line)
+{
+	return ask(w, (struct request){ .op = OP_UNSEAL, .share = bytes_of_str(line) });
+}
+
+static void is_open(struct world *w)
+{
+	assert_int_equal(ask_key(w, OP_ISSUE, "rec"), KMS_OK);
+}
+
+static void a_second_slot_opens(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	assert_int_equal(w->a.u.slots.n, 2);
+	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	is_open(w);
+	fake_chip.fails = KMS_OK;
+	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	is_open(w);
+}
+
+static void no_slot_twice(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(add_slot(w, "tpm"), KMS_E_SLOT_EXISTS);
+	assert_int_equal(add_slot(w, "pkcs11"), KMS_OK);
+	assert_int_equal(add_slot(w, "hsm"), KMS_E_SLOT_EXISTS);
+	assert_int_equal(add_slot(w, "moon"), KMS_E_SLOT_CONFIG);
+	assert_int_equal(add_slot(w, "pkcs11:token=x"), KMS_E_SLOT_CONFIG);
+	assert_int_equal(add_slot(w, ""), KMS_E_BAD_REQUEST);
+	assert_int_equal(slot_count(w), 2);
+}
+
+static void hardware_that_fails_is_not_added(void **state)
+{
+	struct world *w = *state;
+	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
+	assert_int_equal(add_slot(w, "hsm"), KMS_E_HARDWARE_TIMEOUT);
+	assert_true(bytes_equal(w->a.error.detail, bytes_of_str("hsm")));
+	fake_token.fails = KMS_OK;
+	/* What it seals it doesn't open again. */
+	fake_token.flips = 1;
+	assert_int_equal(add_slot(w, "hsm"), KMS_E_INTEGRITY);
+	fake_token.flips = 0;
+	assert_int_equal(slot_count(w), 1);
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+}
+
+static void a_dry_run_changes_nothing(void **state)
+{
+	struct world *w = *state;
+	uint64_t epoch = w->rig.k.epoch.number;
+	assert_int_equal(ask(w, (struct request){ .op = OP_SLOT_ADD,
+	                            .slot = bytes_of_str("hsm"),
+	                            .shares_needed = 2,
+	                            .shares_total = 3,
+	                            .dry_run = true }),
+	    KMS_OK);
+	assert_int_equal(w->a.u.slots.share_n, 0);
+	assert_int_equal(ask(w, (struct request){ .op = OP_ROOT_ROTATE, .dry_run = true }), KMS_OK);
+	assert_int_equal(slot_count(w), 1);
+	assert_int_equal(w->rig.k.epoch.number, epoch);
+}
+
+static void the_last_slot_stays(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(remove_slot(w, "hsm", false), KMS_E_NOT_FOUND);
+	assert_int_equal(remove_slot(w, "tpm", false), KMS_E_LAST_SLOT);
+	assert_int_equal(remove_slot(w, "tpm", true), KMS_E_LAST_SLOT);
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
+	assert_int_equal(remove_slot(w, "tpm", false), KMS_E_LAST_SLOT);
+	fake_token.fails = KMS_OK;
+	fake_token.flips = 1;
+	assert_int_equal(remove_slot(w, "tpm", false), KMS_E_LAST_SLOT);
+	fake_token.flips = 0;
+	assert_int_equal(slot_count(w), 2);
+}
+
+static void a_removed_slot_takes_its_counter_along(void **state)
+{
+	struct world *w = *state;
+	assert_true(w->rig.k.epoch.counted);
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	assert_int_equal(remove_slot(w, "tpm", false), KMS_OK);
+	assert_false(w->rig.k.epoch.counted);
+	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	fake_chip.fails = KMS_OK;
+	/* A new chip counts from where it stands. */
+	fake_chip.counter = 1000;
+	assert_int_equal(add_slot(w, "tpm"), KMS_OK);
+	assert_true(w->rig.k.epoch.counted);
+	assert_int_equal(fake_chip.counter, 1002);
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	assert_int_equal(fake_chip.counter, 1003);
+	assert_int_equal(seal_and_open(w), KMS_OK);
+}
+
+static void shares_wait_to_be_confirmed(void **state)
+{
+	struct world *w = *state;
+	struct lines l;
+	assert_int_equal(ask_shares(w, &l), KMS_OK);
+	assert_int_equal(slot_count(w), 1);
+	assert_int_equal(add_slot(w, "hsm"), KMS_E_SLOT_WORK);
+	l.confirm[0] ^= 1;
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
+	l.confirm[0] ^= 1;
+	assert_int_equal(confirm(w, OP_ROOT_ROTATE, &l), KMS_E_NO_CEREMONY);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_OK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
+	assert_int_equal(slot_count(w), 2);
+	assert_int_equal(ask_shares(w, &l), KMS_E_SLOT_EXISTS);
+}
+
+static void sealing_forgets_unconfirmed_shares(void **state)
+{
+	struct world *w = *state;
+	struct lines l;
+	assert_int_equal(ask_shares(w, &l), KMS_OK);
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
+	assert_int_equal(slot_count(w), 1);
+}
+
+static void impossible_shares_are_refused(void **state)
+{
+	static const uint32_t wrong[][2] = { { 1, 3 }, { 4, 3 }, { 2, 17 }, { 3, 0 } };
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_int_equal(ask(*state, (struct request){ .op = OP_SLOT_ADD,
+		                                 .shares_needed = wrong[i][0],
+		                                 .shares_total = wrong[i][1] }),
+		    KMS_E_SHARE_NUMBERS);
+}
+
+static void people_open_with_shares(void **state)
+{
+	struct world *w = *state;
+	struct lines l;
+	add_shares(w, &l);
+	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
+	assert_int_equal(seal_and_open(w), KMS_E_TPM_UNREACHABLE);
+	assert_int_equal(give(w, l.s[2]), KMS_OK);
+	assert_int_equal(w->a.kind, ANSWER_CEREMONY);
+	assert_int_equal(w->a.u.ceremony.needed, 2);
+	assert_int_equal(w->a.u.ceremony.have, 1);
+	assert_int_equal(give(w, l.s[2]), KMS_E_SHARE_HERE);
+	assert_int_equal(give(w, l.s[0]), KMS_OK);
+	assert_int_equal(w->a.kind, ANSWER_DONE);
+	is_open(w);
+	assert_int_equal(ask_key(w, OP_STATUS, ""), KMS_OK);
+	assert_true(bytes_equal(w->a.u.status.counter_state, bytes_of_str("unchecked")));
+	assert_int_equal(give(w, l.s[1]), KMS_E_SHARE_HERE);
+}
+
+static void wrong_shares_are_told_apart(void **state)
+{
+	struct world *w = *state;
+	struct lines l, old;
+	add_shares(w, &old);
+	assert_int_equal(remove_slot(w, "shares", false), KMS_OK);
+	add_shares(w, &l);
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	assert_int_equal(give(w, old.s[0]), KMS_E_SHARE_FOREIGN);
+	assert_int_equal(give(w, "hello"), KMS_E_SHARE_FORM);
+	l.s[1][20] = l.s[1][20] == 'Q' ? 'P' : 'Q';
+	assert_int_equal(give(w, l.s[1]), KMS_E_SHARE_TYPO);
+	assert_true(bytes_equal(w->a.error.detail, bytes_of_str("character 21 is wrong")));
+	/* None of them began anything. */
+	assert_int_equal(ask_key(w, OP_STATUS, ""), KMS_OK);
+	assert_int_equal(w->a.u.status.ceremony.needed, 0);
+}
+
+static void a_ceremony_can_be_cancelled(void **state)
+{
+	struct world *w = *state;
+	struct lines l;
+	uint8_t nonce[16] = { 0 };
+	const struct request cancel = { .op = OP_UNSEAL, .cancel = true };
+	add_shares(w, &l);
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	assert_int_equal(ask(w, cancel), KMS_E_NO_CEREMONY);
+	assert_int_equal(give(w, l.s[0]), KMS_OK);
+	memcpy(nonce, w->a.u.ceremony.nonce.p, sizeof(nonce));
+	nonce[3] ^= 1;
+	assert_int_equal(ask(w, (struct request){ .op = OP_UNSEAL,
+	                            .share = bytes_of_str(l.s[1]),
+	                            .ceremony = bytes_of(nonce, sizeof(nonce)) }),
+	    KMS_E_NO_CEREMONY);
+	assert_int_equal(ask(w, cancel), KMS_OK);
+	assert_int_equal(give(w, l.s[1]), KMS_OK);
+	assert_int_equal(w->a.u.ceremony.have, 1);
+}
+
+static void without_shares_there_is_no_ceremony(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	assert_int_equal(give(w, "KMS1X"), KMS_E_NO_SHARES);
+}
+
+static void a_new_root_opens_by_every_slot(void **state)
+{
+	struct world *w = *state;
+	struct lines old, l;
+	uint8_t was[KEY_BITS_LEN];
+	add_shares(w, &old);
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	memcpy(was, secret_bytes(w->rig.k.root->key).p, sizeof(was));
+	uint64_t counter = fake_chip.counter;
+	assert_int_equal(ask_key(w, OP_ROOT_ROTATE, ""), KMS_OK);
+	keep_lines(w, &l);
+	assert_memory_equal(was, secret_bytes(w->rig.k.root->key).p, sizeof(was));
+	assert_int_equal(confirm(w, OP_ROOT_ROTATE, &l), KMS_OK);
+	assert_memory_not_equal(was, secret_bytes(w->rig.k.root->key).p, sizeof(was));
+	assert_int_equal(fake_chip.counter, counter + 1);
+	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	fake_token.fails = KMS_OK;
+	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	assert_int_equal(give(w, old.s[0]), KMS_E_SHARE_FOREIGN);
+	assert_int_equal(give(w, l.s[0]), KMS_OK);
+	assert_int_equal(give(w, l.s[1]), KMS_OK);
+	is_open(w);
+}
+
+static void a_new_root_names_what_it_can_not_reach(void **state)
+{
+	struct world *w = *state;
+	const struct bytes hsm = bytes_of_str("hsm"), moon = bytes_of_str("moon");
+	struct request rotate = { .op = OP_ROOT_ROTATE, .leave_out = &moon, .leave_out_n = 1 };
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
+	assert_int_equal(ask_key(w, OP_ROOT_ROTATE, ""), KMS_E_HARDWARE_TIMEOUT);
+	assert_true(bytes_equal(w->a.error.detail, hsm));
+	assert_int_equal(ask(w, rotate), KMS_E_NOT_FOUND);
+	assert_int_equal(slot_count(w), 2);
+	rotate.leave_out = &hsm;
+	assert_int_equal(ask(w, rotate), KMS_OK);
+	assert_int_equal(slot_count(w), 1);
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	/* Nothing would open it any more. */
+	const struct bytes tpm = bytes_of_str("tpm");
+	rotate.leave_out = &tpm;
+	fake_chip.fails = KMS_E_TPM_FAILED;
+	assert_int_equal(ask(w, rotate), KMS_E_LAST_SLOT);
+	assert_int_equal(slot_count(w), 1);
+}
+
+static void a_silent_counter_is_asked_again(void **state)
+{
+	struct world *w = *state;
+	struct keeper *k = &w->rig.k;
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	assert_true(changes_counter(k->changes).unchecked);
+	uint64_t epoch = k->epoch.number;
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	assert_int_equal(k->epoch.number, epoch);
+	fake_chip.fails = KMS_OK;
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	assert_false(changes_counter(k->changes).unchecked);
+	assert_int_equal(fake_chip.counter, k->epoch.base + k->epoch.number);
+}
+
+static void a_counter_that_comes_back_ahead_seals(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
+	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
+	assert_int_equal(seal_and_open(w), KMS_OK);
+	fake_chip.fails = KMS_OK;
+	fake_chip.counter += 2;
+	assert_int_not_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	assert_int_equal(root_state(w->rig.k.root), ROOT_SEALED);
+	assert_int_equal(root_last(w->rig.k.root), KMS_E_ROLLBACK);
+}
+
+static void an_old_store_opens_only_when_that_is_meant(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	fake_chip.counter += 3;
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_E_ROLLBACK);
+	assert_int_equal(
+	    ask(w, (struct request){ .op = OP_UNSEAL, .accept_restore = true }), KMS_OK);
+	assert_int_equal(fake_chip.counter, w->rig.k.epoch.base + w->rig.k.epoch.number);
+	is_open(w);
+	/* Accepted once, and for all that follows. */
+	assert_int_equal(seal_and_open(w), KMS_OK);
+}
+
+static void a_counter_that_is_gone_is_given_up_only_when_that_is_meant(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
+	fake_chip.counter = 3;
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_E_COUNTER_GONE);
+	assert_int_equal(
+	    ask(w, (struct request){ .op = OP_UNSEAL, .accept_restore = true }), KMS_OK);
+	assert_false(w->rig.k.epoch.counted);
+	assert_int_equal(seal_and_open(w), KMS_OK);
+}
+
+#define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_WORLD(a_second_slot_opens),
+		WITH_WORLD(no_slot_twice),
+		WITH_WORLD(hardware_that_fails_is_not_added),
+		WITH_WORLD(a_dry_run_changes_nothing),
+		WITH_WORLD(the_last_slot_stays),
+		WITH_WORLD(a_removed_slot_takes_its_counter_along),
+		WITH_WORLD(shares_wait_to_be_confirmed),
+		WITH_WORLD(sealing_forgets_unconfirmed_shares),
+		WITH_WORLD(impossible_shares_are_refused),
+		WITH_WORLD(people_open_with_shares),
+		WITH_WORLD(wrong_shares_are_told_apart),
+		WITH_WORLD(a_ceremony_can_be_cancelled),
+		WITH_WORLD(without_shares_there_is_no_ceremony),
+		WITH_WORLD(a_new_root_opens_by_every_slot),
+		WITH_WORLD(a_new_root_names_what_it_can_not_reach),
+		WITH_WORLD(a_silent_counter_is_asked_again),
+		WITH_WORLD(a_counter_that_comes_back_ahead_seals),
+		WITH_WORLD(an_old_store_opens_only_when_that_is_meant),
+		WITH_WORLD(a_counter_that_is_gone_is_given_up_only_when_that_is_meant),
+	};
+	return cmocka_run_group_tests_name("keeper_slots", tests, NULL, NULL);
+}
