@@ -296,15 +296,32 @@ kms_err rows_seal_bits(struct rows *r, struct bytes bind, const struct secret *b
 	return seal_to(r->bits_seal, aad, secret_bytes(bits), out);
 }
 
+static bool can_be_bits(struct bytes sealed)
+{
+	return sealed.n > ROWS_BITS_OVERHEAD && sealed.n <= ROWS_BITS_OVERHEAD + SECRET_MAX;
+}
+
 kms_err rows_open_bits(struct rows *r, struct bytes bind, struct bytes sealed, struct secret **out)
 {
 	const struct bytes aad[2] = { bind };
 	AUTO(secret_free) struct secret *bits = NULL;
 
-	if (sealed.n <= ROWS_BITS_OVERHEAD || sealed.n > ROWS_BITS_OVERHEAD + SECRET_MAX)
+	if (!can_be_bits(sealed))
 		return KMS_E_STORE_CORRUPT;
 	TRY(secret_new(sealed.n - ROWS_BITS_OVERHEAD, &bits));
 	TRY(open_to(r->bits_seal, aad, sealed, secret_fill(bits)));
 	*out = MOVE(bits);
 	return KMS_OK;
+}
+
+kms_err rows_check_bits(struct rows *r, struct bytes bind, struct bytes sealed)
+{
+	const struct bytes aad[2] = { bind };
+	uint8_t clear[SECRET_MAX];
+
+	if (!can_be_bits(sealed))
+		return KMS_E_STORE_CORRUPT;
+	kms_err e = open_to(r->bits_seal, aad, sealed, clear);
+	wipe(clear, sizeof(clear));
+	return e;
 }

@@ -2,7 +2,8 @@
 /*
  * Sealed rows: what the store's backend can't read, and how a row that was put back, added or
  * removed behind our back is noticed. Works in the loop, which owns the store key; what leaves
- * here for the journal is sealed. Each row is XAES-256-GCM under a key derived from the store
+ * here for the journal is sealed. Rows that were made in the loop may be handed to one other thread,
+ * which can do with them all that takes no struct secret, and free them. Each row is XAES-256-GCM under a key derived from the store
  * key, bound to its table and key. A keyed multiset hash (MSet-Add-Hash: Clarke, Devadas, van
  * Dijk, Gassend, Suh 2003) over all rows is sealed with the epoch in one row of its own.
  */
@@ -78,6 +79,11 @@ MUST_USE kms_err rows_seal_bits(
 /* Opens them straight into a new secret. KMS_E_STORE_CORRUPT. */
 MUST_USE kms_err rows_open_bits(
     struct rows *r, struct bytes bind, struct bytes sealed, struct secret **out);
+/*
+ * Whether they open, without a struct secret: for a thread that checks a copy of the store with rows
+ * of its own. The clear bits are on the stack for a moment, and wiped. KMS_E_STORE_CORRUPT.
+ */
+MUST_USE kms_err rows_check_bits(struct rows *r, struct bytes bind, struct bytes sealed);
 /*
  * Writes batches in one transaction (journal thread), then purges if one asks for it. On failure it
  * has rolled back, or the commit stands and the purge is left to the next opening.

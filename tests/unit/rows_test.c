@@ -194,6 +194,17 @@ static void key_bits_open_to_a_secret(void **state)
 	assert_true(secret_equal(back, secret_bytes(t->key)));
 }
 
+static void key_bits_are_checked_without_a_secret(void **state)
+{
+	struct tried *t = *state;
+	const struct bytes bind = bytes_of("0123456789abcdef0001", BIND_LEN);
+	uint8_t sealed[ROWS_BITS_OVERHEAD + KEY_BITS_LEN];
+
+	assert_int_equal(rows_seal_bits(t->rows, bind, t->key, sealed), KMS_OK);
+	assert_int_equal(rows_check_bits(t->rows, bind, bytes_of(sealed, sizeof(sealed))), KMS_OK);
+	assert_int_equal(secret_info().used, 1);
+}
+
 static kms_err count_visit(void *arg, enum store_table table, struct bytes key, struct bytes value)
 {
 	(void)table;
@@ -288,9 +299,11 @@ static void bits_open_only_where_they_were_bound(void **state)
 
 	assert_int_equal(rows_seal_bits(t->rows, bind, t->key, sealed), KMS_OK);
 	assert_int_equal(rows_open_bits(t->rows, other, in, &out), KMS_E_STORE_CORRUPT);
+	assert_int_equal(rows_check_bits(t->rows, other, in), KMS_E_STORE_CORRUPT);
 	for (size_t i = 0; i < sizeof(sealed); i++) {
 		sealed[i] ^= 0x20;
 		assert_int_equal(rows_open_bits(t->rows, bind, in, &out), KMS_E_STORE_CORRUPT);
+		assert_int_equal(rows_check_bits(t->rows, bind, in), KMS_E_STORE_CORRUPT);
 		sealed[i] ^= 0x20;
 		assert_int_equal(
 		    rows_open_bits(t->rows, bind, bytes_of(sealed, i), &out), KMS_E_STORE_CORRUPT);
@@ -309,6 +322,10 @@ static void bits_of_no_possible_length_are_refused(void **state)
 	assert_int_equal(
 	    rows_open_bits(t->rows, bind, bytes_of(room, sizeof(room)), &out), KMS_E_STORE_CORRUPT);
 	assert_int_equal(rows_open_bits(t->rows, bind, bytes_of(room, ROWS_BITS_OVERHEAD), &out),
+	    KMS_E_STORE_CORRUPT);
+	assert_int_equal(
+	    rows_check_bits(t->rows, bind, bytes_of(room, sizeof(room))), KMS_E_STORE_CORRUPT);
+	assert_int_equal(rows_check_bits(t->rows, bind, bytes_of(room, ROWS_BITS_OVERHEAD)),
 	    KMS_E_STORE_CORRUPT);
 	assert_null(out);
 }
@@ -396,6 +413,7 @@ int main(void)
 		TEST(batches_share_a_transaction),
 		TEST(a_purging_batch_leaves_nothing),
 		TEST(key_bits_open_to_a_secret),
+		TEST(key_bits_are_checked_without_a_secret),
 		TEST(the_rows_of_ten_thousand_keys_load),
 		TEST(sealed_rows_are_not_adopted),
 		TEST(a_row_past_the_limits_changes_nothing),
