@@ -114,7 +114,7 @@ static kms_err left_wal(const char *path, bool *out)
 	return KMS_OK;
 }
 
-static kms_err harden(sqlite3 *db)
+kms_err sqlite_harden(sqlite3 *db)
 {
 	static const struct {
 		int option, value;
@@ -165,11 +165,16 @@ static kms_err settle_schema(sqlite3 *db)
 	return use_wal(db);
 }
 
+kms_err sqlite_prepare(struct sqlite_store *s, enum statement which)
+{
+	return sqlite_err(s->db, sqlite3_prepare_v3(s->db, statements[which], -1,
+	                             SQLITE_PREPARE_PERSISTENT, &s->statements[which], NULL));
+}
+
 static kms_err prepare_all(struct sqlite_store *s)
 {
 	for (size_t i = 0; i < STMT_COUNT; i++)
-		TRY(sqlite_err(s->db, sqlite3_prepare_v3(s->db, statements[i], -1,
-		                          SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL)));
+		TRY(sqlite_prepare(s, (enum statement)i));
 	return KMS_OK;
 }
 
@@ -183,7 +188,7 @@ static kms_err set_up(struct sqlite_store *s, bool unfinished)
 	/* SQLite takes a file that it may not write for a read-only one without a word. */
 	if (sqlite3_db_readonly(s->db, "main") != 0)
 		return KMS_E_STORE_IO;
-	TRY(harden(s->db));
+	TRY(sqlite_harden(s->db));
 	TRY(settle_schema(s->db));
 	TRY(sqlite_run(s->db, pragmas_last));
 	TRY(prepare_all(s));
