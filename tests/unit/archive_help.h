@@ -15,6 +15,7 @@ struct shelf {
 	struct tried *t;
 	int dir_fd;
 	struct archive_keys keys;
+	struct rows *rows; /* made ahead: a child after fork has no secrets */
 };
 
 static const char backup_name[] = "first.kmsb";
@@ -31,7 +32,7 @@ static inline struct archive_keys backup_keys(uint8_t fill)
 
 static inline struct shelf shelf_new(struct tried *t)
 {
-	struct shelf s = { .t = t, .keys = backup_keys(0x62) };
+	struct shelf s = { .t = t, .keys = backup_keys(0x62), .rows = rows_of(t->key) };
 
 	s.dir_fd = open(t->bench.folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(s.dir_fd >= 0);
@@ -42,17 +43,17 @@ static inline void shelf_done(struct shelf *s)
 {
 	(void)close(s->dir_fd);
 	archive_keys_wipe(&s->keys);
+	rows_free(&s->rows);
 }
 
 /* Of the store as it stands. */
 static inline kms_err back_up(const struct shelf *s, const char *name, struct archive_about *out)
 {
-	AUTO(rows_free) struct rows *r = rows_of(s->t->key);
 	AUTO(store_close) struct store *snapshot = NULL;
 
 	TRY(sqlite_store_snapshot(s->t->bench.store, &snapshot));
 	const struct archive_making m = { .store = snapshot,
-		.rows = r,
+		.rows = s->rows,
 		.keys = &s->keys,
 		.created_us = 1000,
 		.expires_us = 9000 };
