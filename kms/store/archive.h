@@ -27,8 +27,8 @@ struct archive_making {
 /*
  * Checks every row of the store first (fails as rows_load), then writes a file of this name (as
  * name_valid says; KMS_E_BAD_NAME) that appears whole and flushed or not at all. KMS_E_EXISTS where
- * there is one, KMS_E_NOT_INITIALISED for a store without a keyring. Its memory is the same for
- * any number of rows, but for the set hash's 40 bytes a row.
+ * there is one, KMS_E_NOT_INITIALISED for a store without a keyring. What it holds itself is the
+ * same for any number of rows: a chunk, and the doors.
  */
 MUST_USE kms_err archive_write(
     const struct archive_making *m, int dir_fd, const char *name, struct archive_about *out);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Backups: written from a store that goes on, read as a store, put back into one, and given other
- * doors. What is damaged or foreign is archive_damage_test.c's, failing disks are
- * archive_fault_test.c's. kms/store/archive_write.c, archive_body.c, archive_read.c,
- * archive_store.c and archive_file.c stand behind each.
+ * Backups: written from a store that goes on, read as a store, put back into one. What is damaged
+ * or foreign, and other doors, are archive_damage_test.c's, failing disks archive_fault_test.c's,
+ * what the keys' holder might forge archive_forge_test.c's. kms/store/archive_write.c and
+ * kms/store/archive_store.c stand behind each.
  */
 #include "kms/store/archive.h"
 
