@@ -42,7 +42,7 @@ static kms_err see_row(void *arg, enum store_table t, struct bytes key, struct b
 
 	s->about.rows++;
 	if (t == TABLE_SLOT) {
-		if (s->slot_n == ARCHIVE_SLOTS_MAX || value.n > ARCHIVE_DOOR_MAX)
+		if (s->slot_n == ARCHIVE_SLOTS_MAX || value.n == 0 || value.n > ARCHIVE_DOOR_MAX)
 			return KMS_E_STORE_CORRUPT;
 		return buf_put(&s->slots[s->slot_n++], value);
 	}

@@ -16,6 +16,7 @@ MUST_USE kms_err sqlite_store_open(const char *path, struct store **out);
  * A copy of what such a store holds now, as a store that can be read alone: the rest is refused with
  * KMS_E_INTERNAL. Called by the thread that has `from`, which waits for as long as its pages take to
  * be copied (some ms for 10,000 keys); the copy may go to any other thread, and outlive `from`. It
- * takes as much memory as the store's file. KMS_E_NO_MEMORY, KMS_E_STORE_IO, KMS_E_STORE_CORRUPT.
+ * takes as much memory as the store's file. A page that the disk did not give is zeros in it: only
+ * what rows_load has proved is all of it. KMS_E_NO_MEMORY, KMS_E_STORE_IO, KMS_E_STORE_CORRUPT.
  */
 MUST_USE kms_err sqlite_store_snapshot(struct store *from, struct store **out);

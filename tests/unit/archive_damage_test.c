@@ -31,7 +31,7 @@ static const struct archive_doors other_doors = {
 
 static struct buf backup_of(struct shelf *s, const char *name)
 {
-	struct archive_about about;
+	struct archive_about about = { .rows = 0 };
 
 	assert_int_equal(back_up(s, name, &about), KMS_OK);
 	return file_of(s, name);

@@ -30,7 +30,7 @@ typedef kms_err story(const struct shelf *s);
 
 static kms_err make_one(const struct shelf *s)
 {
-	struct archive_about about;
+	struct archive_about about = { .rows = 0 };
 
 	return back_up(s, backup_name, &about);
 }
