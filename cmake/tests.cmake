@@ -23,6 +23,11 @@ foreach(file ${unit})
 	set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
 
+# Where the outcome of a comparison becomes public, for memcheck.
+if(TARGET constant_time_test)
+	target_link_options(constant_time_test PRIVATE -Wl,--wrap=equal_ct)
+endif()
+
 # kms.h from C++, with the compiler that belongs to the C one.
 if(NOT CMAKE_CXX_COMPILER)
 	string(REGEX REPLACE "clang(-[0-9]+)?$" "clang++\\1" cxx ${CMAKE_C_COMPILER})
