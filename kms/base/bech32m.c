@@ -206,7 +206,7 @@ static kms_err read_values(struct bytes text, size_t from, struct bech32m *b, si
  */
 static size_t find_mistake(uint32_t remainder, size_t n)
 {
-	for (uint8_t mistake = 1; mistake < VALUES; mistake++) {
+	for (uint32_t mistake = 1; mistake < VALUES; mistake++) {
 		uint32_t state = mistake;
 
 		for (size_t at = n; at > 0; at--) {

@@ -100,7 +100,7 @@ static void draw_line(const struct qr *q, enum qr_ink ink, size_t row, struct qr
 
 	if (ink == QR_COLOUR)
 		put(out, "\033[30;107m");
-	for (size_t column = 0; column < q->width + 2 * QR_QUIET; column++) {
+	for (size_t column = 0; column < q->width + QR_MARGINS; column++) {
 		unsigned upper = inked(q, ink, row, column);
 		unsigned lower = inked(q, ink, row + 1, column);
 
@@ -116,6 +116,6 @@ void qr_draw(const struct qr *q, enum qr_ink ink, struct qr_picture *out)
 	CHECK(q->width <= QR_WIDTH_MAX);
 	out->n = 0;
 	out->s[0] = '\0';
-	for (size_t row = 0; row < q->width + 2 * QR_QUIET; row += 2)
+	for (size_t row = 0; row < q->width + QR_MARGINS; row += 2)
 		draw_line(q, ink, row, out);
 }

@@ -13,6 +13,7 @@ enum {
 	QR_TEXT_MAX = 90,  /* characters: a Bech32m string */
 	QR_WIDTH_MAX = 41, /* modules, as the squares are called: version 6 */
 	QR_QUIET = 4,      /* light modules around: ISO/IEC 18004 asks for them */
+	QR_MARGINS = 8,    /* on both sides */
 	QR_PICTURE_MAX = 8192
 };
 

@@ -18,7 +18,7 @@
 
 enum {
 	SCALE = 8, /* pixels of a module: at one bit a pixel it is one byte of a row */
-	ROW_MAX = QR_WIDTH_MAX + 2 * QR_QUIET,
+	ROW_MAX = QR_WIDTH_MAX + QR_MARGINS,
 	DEPTH = 1,
 	WHITE = 0xff,
 	FILE_MODE = 0600
@@ -102,7 +102,7 @@ static void row_wipe(struct row *r)
 
 static void fill_row(const struct qr *q, size_t row, struct row *out)
 {
-	for (size_t i = 0; i < q->width + 2 * QR_QUIET; i++)
+	for (size_t i = 0; i < q->width + QR_MARGINS; i++)
 		out->b[i] = qr_dark(q, row - QR_QUIET, i - QR_QUIET) ? 0 : WHITE;
 }
 
@@ -110,7 +110,7 @@ static void fill_row(const struct qr *q, size_t row, struct row *out)
 static kms_err write_image(struct writing *w, const struct qr *q)
 {
 	AUTO(row_wipe) struct row r;
-	const size_t modules = q->width + 2 * QR_QUIET;
+	const size_t modules = q->width + QR_MARGINS;
 	const png_uint_32 pixels = (png_uint_32)(modules * SCALE);
 
 	if (setjmp(png_jmpbuf(w->png)) != 0)

@@ -23,7 +23,7 @@
 
 enum {
 	SHARE_WIDTH = 33, /* version 4: 90 capitals and digits at 15 % */
-	ALL_MAX = SHARE_WIDTH + 2 * QR_QUIET
+	ALL_MAX = SHARE_WIDTH + QR_MARGINS
 };
 
 static const char pre[] = "\033[30;107m", post[] = "\033[0m";

@@ -13,11 +13,12 @@
 
 #include "kms/seal/auth.h"
 #include "kms/seal/call.h"
+#include "kms/seal/shares.h"
 #include "kms/seal/slots.h"
 #include "tests/unit/ossl_fault.h"
 
 enum {
-	SECRETS = 8
+	SECRETS = 16
 };
 
 static struct secret *root;
@@ -83,6 +84,22 @@ static kms_err story_auth(void)
 	return auth_read(auth_path, &value);
 }
 
+static kms_err story_shares(void)
+{
+	static const uint8_t instance[INSTANCE_ID_LEN];
+	AUTO(buf_done) struct buf blob = { 0 };
+	AUTO(secret_free) struct secret *opened = NULL;
+	struct share shares[2] = { { .value = NULL } };
+
+	kms_err e = shares_make(root, 2, 2, instance, shares, &blob);
+	assert_true(e == KMS_OK || (blob.n == 0 && shares[0].value == NULL));
+	TRY(e);
+	e = shares_open(buf_bytes(&blob), instance, shares, ARRAY_LEN(shares), &opened);
+	for (size_t i = 0; i < ARRAY_LEN(shares); i++)
+		share_done(&shares[i]);
+	return e;
+}
+
 static void every_call_may_fail(void **state)
 {
 	(void)state;
@@ -93,6 +110,7 @@ static void every_call_may_fail(void **state)
 		/* Under a sanitizer memory never fails. */
 		assert_in_range(fault_tell(story_task), 0, 20);
 	}
+	assert_in_range(fault_tell(story_shares), 50, 500);
 	assert_in_range(fault_tell(story_auth), 3, 20);
 	assert_in_range(fault_tell(story_answer), 0, 20);
 	assert_int_equal(secret_info().used, before);
