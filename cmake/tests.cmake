@@ -25,7 +25,11 @@ endforeach()
 
 # Where the outcome of a comparison becomes public, for memcheck; and Debian 12's can't read what
 # clang writes for debuggers.
+find_path(VALGRIND_INCLUDE valgrind/memcheck.h)
 if(TARGET constant_time_test)
+	if(VALGRIND_INCLUDE)
+		target_compile_definitions(constant_time_test PRIVATE KMS_VALGRIND)
+	endif()
 	target_link_options(constant_time_test PRIVATE -Wl,--wrap=equal_ct
 		$<$<C_COMPILER_ID:Clang>:-Wl,--strip-debug>)
 endif()
