@@ -49,6 +49,11 @@ MUST_USE kms_err trail_root_at(int dir_fd, uint64_t size, uint8_t out[static 32]
  */
 MUST_USE kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch);
 
+/* Called for each record; borrows. A failure ends the reading and is returned. */
+typedef kms_err trail_visit(void *arg, const struct record *r);
+/* Every record from number `from` on. KMS_E_AUDIT_CORRUPT, KMS_E_NO_MEMORY, visit's. */
+MUST_USE kms_err trail_read_since(int dir_fd, uint64_t from, trail_visit *visit, void *arg);
+
 /* Takes what `end` owns. segment_size: bytes, as segments_new's. */
 MUST_USE kms_err trail_new(struct trail_end *end, const uint8_t instance[static INSTANCE_ID_LEN],
     uint32_t segment_size, struct trail **out);

@@ -95,7 +95,9 @@ kms_err trail_root_at(int dir_fd, uint64_t size, uint8_t out[static 32])
 
 /* Reads records into; too large for a stack. */
 struct look {
-	uint64_t from, epoch;
+	uint64_t from;
+	trail_visit *visit;
+	void *arg;
 	struct record record;
 	struct record_item items[BATCH_MAX];
 };
@@ -114,10 +116,7 @@ static kms_err look_at(struct look *l, struct bytes payload)
 	if (seq < l->from)
 		return KMS_OK;
 	TRY(record_decode(payload, l->items, &l->record));
-	bool begun = bytes_equal(l->record.detail, bytes_of_str(RECORD_BEGUN));
-	if (!begun && l->record.result == KMS_OK && l->record.epoch > l->epoch)
-		l->epoch = l->record.epoch;
-	return KMS_OK;
+	return l->visit(l->arg, &l->record);
 }
 
 /* Up to the end, or to a frame that is being written just now. */
@@ -133,7 +132,7 @@ static kms_err look_through(struct look *l, const struct segment_view *v)
 	return KMS_OK;
 }
 
-kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch)
+kms_err trail_read_since(int dir_fd, uint64_t from, trail_visit *visit, void *arg)
 {
 	AUTO(look_free) struct look *l = calloc(1, sizeof(*l));
 	AUTO(segment_view_free) struct segment_view *v = NULL;
@@ -142,6 +141,8 @@ kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch)
 	if (l == NULL)
 		return KMS_E_NO_MEMORY;
 	l->from = from;
+	l->visit = visit;
+	l->arg = arg;
 	TRY(find_segment(dir_fd, from, &v));
 	while (v != NULL) {
 		uint32_t next = segment_view_head(v)->number + 1;
@@ -151,6 +152,24 @@ kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch)
 		if (e != KMS_OK && e != KMS_E_NOT_FOUND)
 			return e;
 	}
-	*out_epoch = l->epoch;
+	return KMS_OK;
+}
+
+static kms_err take_epoch(void *arg, const struct record *r)
+{
+	uint64_t *highest = arg;
+	bool begun = bytes_equal(r->detail, bytes_of_str(RECORD_BEGUN));
+
+	if (!begun && r->result == KMS_OK && r->epoch > *highest)
+		*highest = r->epoch;
+	return KMS_OK;
+}
+
+kms_err trail_epoch_since(int dir_fd, uint64_t from, uint64_t *out_epoch)
+{
+	uint64_t highest = 0;
+
+	TRY(trail_read_since(dir_fd, from, take_epoch, &highest));
+	*out_epoch = highest;
 	return KMS_OK;
 }

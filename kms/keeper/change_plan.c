@@ -181,7 +181,7 @@ kms_err change_check(struct keeper *k, struct change *c)
 	return check_move(c);
 }
 
-static kms_err stage_version(
+kms_err change_stage_version(
     struct keeper *k, const struct key *key, const struct key_version *v, struct row_batch *b)
 {
 	uint8_t row_key[VERSION_ROW_KEY_LEN];
@@ -214,7 +214,7 @@ static kms_err stage_move(
 	CHECK(now != NULL);
 	struct key_version then = *now;
 	set_state(c, m->to, &then);
-	return stage_version(k, c->key, &then, b);
+	return change_stage_version(k, c->key, &then, b);
 }
 
 static kms_err stage_created(struct keeper *k, const struct change *c, struct row_batch *b)
@@ -222,7 +222,7 @@ static kms_err stage_created(struct keeper *k, const struct change *c, struct ro
 	AUTO(buf_done) struct buf row = { 0 };
 	TRY(key_encode(c->made, &row));
 	TRY(rows_put(k->rows, b, TABLE_KEY, bytes_of(c->made->id.b, KEY_ID_LEN), buf_bytes(&row)));
-	TRY(stage_version(k, c->made, &c->made->versions[0], b));
+	TRY(change_stage_version(k, c->made, &c->made->versions[0], b));
 	return counts_put_row(k, b, c->made, 1, &c->made->versions[0].reserved);
 }
 
@@ -238,7 +238,7 @@ kms_err change_stage(struct keeper *k, struct change *c, struct row_batch *b)
 	}
 	if (c->fresh.number == 0)
 		return KMS_OK;
-	TRY(stage_version(k, c->key, &c->fresh, b));
+	TRY(change_stage_version(k, c->key, &c->fresh, b));
 	return counts_put_row(k, b, c->key, c->fresh.number, &c->fresh.reserved);
 }
 

@@ -39,5 +39,8 @@ void change_free(struct change **c);
 MUST_USE kms_err change_check(struct keeper *k, struct change *c);
 /* Seals its rows into b. Any failure leaves the set hash unusable: the store must be read anew. */
 MUST_USE kms_err change_stage(struct keeper *k, struct change *c, struct row_batch *b);
+/* Puts one version's row, its bits sealed, into b. As change_stage. */
+MUST_USE kms_err change_stage_version(
+    struct keeper *k, const struct key *key, const struct key_version *v, struct row_batch *b);
 /* Its rows are durable: memory follows. Can't fail. */
 void change_apply(struct keeper *k, struct change *c);

@@ -128,6 +128,24 @@ static kms_err take_level(cfg_t *cfg, enum log_level *out, char *error)
 	return config_refuse(error, "log_level", "use error, warning, notice, info or debug");
 }
 
+/* Likewise; "off" is 0. */
+static kms_err take_span_or_off(cfg_t *cfg, const char *option, uint64_t *out_us, char *error)
+{
+	*out_us = 0;
+	if (strcmp(cfg_getstr(cfg, option), "off") == 0)
+		return KMS_OK;
+	return config_take_span(cfg, option, out_us, error);
+}
+
+static kms_err take_backup(cfg_t *cfg, struct config *c, char *error)
+{
+	if (cfg_getstr(cfg, "backup")[0] != '\0')
+		TRY(config_take_path(cfg, "backup", CONFIG_PATH_MAX, c->backup, error));
+	TRY(take_span_or_off(cfg, "backup_every", &c->backup_every_us, error));
+	TRY(take_span_or_off(cfg, "backup_keep", &c->backup_keep_us, error));
+	return take_span_or_off(cfg, "rehearse_every", &c->rehearse_us, error);
+}
+
 static kms_err take_all(cfg_t *cfg, struct config *c, char *error)
 {
 	TRY(config_take_path(cfg, "socket", CONFIG_SOCKET_MAX, c->socket, error));
@@ -136,6 +154,7 @@ static kms_err take_all(cfg_t *cfg, struct config *c, char *error)
 	TRY(take_group(cfg, "admin_group", &c->admin_gid_known, &c->admin_gid, error));
 	TRY(config_take_path(cfg, "store", CONFIG_PATH_MAX - 16, c->store, error));
 	TRY(config_take_path(cfg, "audit", CONFIG_PATH_MAX, c->audit, error));
+	TRY(take_backup(cfg, c, error));
 	TRY(config_take_path(cfg, "helper", CONFIG_PATH_MAX, c->helper, error));
 	TRY(take_number(cfg, "audit_segment", (const long[]){ SEGMENT_SIZE_MIN, SEGMENT_MAX },
 	    &c->audit_segment, error));
@@ -219,6 +238,9 @@ static cfg_t *make_parser(void)
 		CFG_STR("admin_group", "kms-admin", CFGF_NONE),
 		CFG_STR("store", "/var/lib/kms/store", CFGF_NONE),
 		CFG_STR("audit", "/var/lib/kms/audit", CFGF_NONE),
+		CFG_STR("backup", "/var/lib/kms/backup", CFGF_NONE),
+		CFG_STR("backup_every", "1d", CFGF_NONE), CFG_STR("backup_keep", "90d", CFGF_NONE),
+		CFG_STR("rehearse_every", "30d", CFGF_NONE),
 		CFG_STR("helper", "/usr/libexec/kms/kms-seal", CFGF_NONE),
 		CFG_INT("audit_segment", SEGMENT_SIZE_DEFAULT, CFGF_NONE),
 		CFG_INT("max_versions", 40000, CFGF_NONE),

@@ -36,9 +36,12 @@ struct config {
 	bool socket_gid_known, admin_gid_known;
 	gid_t socket_gid, admin_gid;
 	char store[CONFIG_PATH_MAX + 1], audit[CONFIG_PATH_MAX + 1], helper[CONFIG_PATH_MAX + 1];
-	uint32_t audit_segment;   /* bytes */
-	uint32_t max_versions;    /* secrets that fit into locked memory */
-	uint32_t max_connections; /* besides the operator's places */
+	char backup[CONFIG_PATH_MAX + 1];     /* empty: no backups */
+	uint64_t backup_every_us;             /* 0: only when asked */
+	uint64_t backup_keep_us, rehearse_us; /* 0: for ever; never */
+	uint32_t audit_segment;               /* bytes */
+	uint32_t max_versions;                /* secrets that fit into locked memory */
+	uint32_t max_connections;             /* besides the operator's places */
 	bool allow_unlocked;
 	enum log_level log_level;
 	uint64_t frame_timeout_us;

@@ -50,6 +50,18 @@ kms_err describe_key(
 	return KMS_OK;
 }
 
+void describe_slot_row(struct bytes row, struct slot_info *out)
+{
+	struct slot s;
+	kms_err e = slot_decode(row, &s);
+	if (e != KMS_OK)
+		*out = (struct slot_info){ .last = bytes_of_str(err_name(e)) };
+	else
+		*out = (struct slot_info){
+			.kind = s.kind, .name = s.name, .created_us = s.created_us
+		};
+}
+
 static kms_err describe_slot(struct keeper *k, const struct root_slot *from, struct slot_info *out)
 {
 	struct slot s;

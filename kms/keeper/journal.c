@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "kms/base/queue.h"
+#include "kms/store/sqlite.h"
 
 enum {
 	QUEUE_LEN = 1024,             /* jobs and notices under way; the loop keeps far below */
@@ -34,7 +35,8 @@ enum job_kind {
 	JOB_GROUP,
 	JOB_ROWS,
 	JOB_GIVE_STORE,
-	JOB_CLOSE_STORE
+	JOB_CLOSE_STORE,
+	JOB_COPY_STORE
 };
 
 struct job {
@@ -66,13 +68,28 @@ static void job_free(struct job **j)
 	*j = NULL;
 }
 
-static void notify(struct journal *j, enum journal_kind kind, uint64_t number, kms_err err)
+void journal_done_free(struct journal_done **d)
+{
+	if (*d == NULL)
+		return;
+	if ((*d)->copy != NULL)
+		store_close(&(*d)->copy);
+	free(*d);
+	*d = NULL;
+}
+
+static void tell(struct journal *j, const struct journal_done *what)
 {
 	struct journal_done *d = malloc(sizeof(*d));
 	CHECK(d != NULL);
-	*d = (struct journal_done){ .kind = kind, .number = number, .err = err };
+	*d = *what;
 	/* The loop takes all there is in every turn, and gives far fewer jobs than this holds. */
 	CHECK(queue_put(j->notices, d) == KMS_OK);
+}
+
+static void notify(struct journal *j, enum journal_kind kind, uint64_t number, kms_err err)
+{
+	tell(j, &(struct journal_done){ .kind = kind, .number = number, .err = err });
 }
 
 /* Until it is written or we stop: the records are numbered and chained, none may be left out. */
@@ -105,6 +122,15 @@ static void write_rows(struct journal *j, const struct job *job)
 	notify(j, JOURNAL_ROWS, job->number, e);
 }
 
+/* Groups wait meanwhile: some milliseconds for ten thousand keys. */
+static void copy_store(struct journal *j)
+{
+	struct journal_done d = { .kind = JOURNAL_SNAPSHOT, .err = KMS_E_STORE_IO };
+	if (j->store != NULL)
+		d.err = sqlite_store_snapshot(j->store, &d.copy);
+	tell(j, &d);
+}
+
 static void do_job(struct journal *j, struct job *job)
 {
 	switch (job->kind) {
@@ -118,6 +144,7 @@ static void do_job(struct journal *j, struct job *job)
 			store_close(&j->store);
 		j->store = MOVE(job->store);
 		break;
+	case JOB_COPY_STORE: copy_store(j); break;
 	case JOB_CLOSE_STORE:
 		if (j->store != NULL)
 			store_close(&j->store);
@@ -168,7 +195,8 @@ static void parts_free(struct journal **j)
 		for (struct job *left; (left = queue_take((*j)->jobs)) != NULL; job_free(&left))
 			continue;
 	if ((*j)->notices != NULL)
-		for (struct journal_done *d; (d = queue_take((*j)->notices)) != NULL; free(d))
+		for (struct journal_done *d; (d = queue_take((*j)->notices)) != NULL;
+		     journal_done_free(&d))
 			continue;
 	queue_free(&(*j)->jobs);
 	queue_free(&(*j)->notices);
@@ -237,6 +265,11 @@ kms_err journal_give_store(struct journal *j, struct store *s)
 kms_err journal_close_store(struct journal *j)
 {
 	return put(j, &(struct job){ .kind = JOB_CLOSE_STORE });
+}
+
+kms_err journal_copy_store(struct journal *j)
+{
+	return put(j, &(struct job){ .kind = JOB_COPY_STORE });
 }
 
 struct journal_done *journal_take(struct journal *j)

@@ -14,7 +14,8 @@ enum journal_kind {
 	JOURNAL_GROUP = 1, /* an audit group is on disk */
 	JOURNAL_STUCK,     /* the audit group at hand failed with err; it is being tried again */
 	JOURNAL_ROWS,      /* a batch was committed, or failed with err: outcome unknown */
-	JOURNAL_STORE_CLOSED
+	JOURNAL_STORE_CLOSED,
+	JOURNAL_SNAPSHOT /* a copy of the store, or err */
 };
 
 /* What the loop is told. Owned by the taker; free with journal_done_free. */
@@ -22,7 +23,10 @@ struct journal_done {
 	enum journal_kind kind;
 	uint64_t number; /* as given to journal_put_* */
 	kms_err err;
+	struct store *copy; /* JOURNAL_SNAPSHOT; NULL with an error. MOVE it out, or it is closed */
 };
+/* Takes NULL. */
+void journal_done_free(struct journal_done **d);
 
 struct journal;
 
@@ -35,6 +39,8 @@ MUST_USE kms_err journal_put_group(struct journal *j, struct trail_group *g, uin
 MUST_USE kms_err journal_put_rows(struct journal *j, struct row_batch *b, uint64_t number);
 MUST_USE kms_err journal_give_store(struct journal *j, struct store *s);
 MUST_USE kms_err journal_close_store(struct journal *j);
+/* A copy of the store as it is behind all that was given before. */
+MUST_USE kms_err journal_copy_store(struct journal *j);
 /* What has been done since; NULL for nothing. */
 struct journal_done *journal_take(struct journal *j);
 /* Readable while there is something to take. */

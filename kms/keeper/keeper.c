@@ -20,6 +20,7 @@
 #include "kms/base/clock.h"
 #include "kms/base/log.h"
 #include "kms/base/secret.h"
+#include "kms/keeper/backup.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/chores.h"
 #include "kms/keeper/counts.h"
@@ -86,13 +87,14 @@ static void take_rows(struct keeper *k, const struct journal_done *d)
 	changes_done(k, d->number);
 }
 
-static void take_notice(struct keeper *k, const struct journal_done *d)
+static void take_notice(struct keeper *k, struct journal_done *d)
 {
 	switch (d->kind) {
 	case JOURNAL_GROUP:
 	case JOURNAL_STUCK: turn_done(k, d); break;
 	case JOURNAL_ROWS: take_rows(k, d); break;
 	case JOURNAL_STORE_CLOSED: root_store_closed(k); break;
+	case JOURNAL_SNAPSHOT: backup_copied(k, d); break;
 	}
 }
 
@@ -102,7 +104,7 @@ static void on_journal(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct keeper *k = arg;
 	keeper_tick(k);
-	for (struct journal_done *d; (d = journal_take(k->journal)) != NULL; free(d))
+	for (struct journal_done *d; (d = journal_take(k->journal)) != NULL; journal_done_free(&d))
 		take_notice(k, d);
 }
 
@@ -178,6 +180,17 @@ static kms_err lock_folder(const char *path, int fd)
 	return KMS_E_IO;
 }
 
+/* Without it everything works but backups. */
+static void open_backup_folder(struct keeper *k)
+{
+	const char *path = k->config->backup;
+	k->backup_dir = path[0] == '\0' ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->backup_dir < 0 && path[0] != '\0')
+		LOG(LOG_LEVEL_WARNING, "backup-off",
+		    "The backup folder can't be opened, so there are no backups.",
+		    log_str("path", path), log_str("reason", strerrorname_np(errno)));
+}
+
 /* Before the first key: what this process will never need again is given up. */
 static kms_err prepare(struct keeper *k)
 {
@@ -197,6 +210,7 @@ static kms_err prepare(struct keeper *k)
 	TRY(open_folder(c->store, &k->store_dir));
 	TRY(open_folder(c->audit, &k->audit_dir));
 	TRY(lock_folder(c->audit, k->audit_dir));
+	open_backup_folder(k);
 	return sandbox_restrict_files(k);
 }
 
@@ -209,6 +223,7 @@ static kms_err make_parts(struct keeper *k)
 	TRY(changes_new(&k->changes));
 	TRY(counts_new(&k->counts));
 	TRY(replies_new(&k->replies));
+	TRY(backup_new(k, &k->backup));
 	TRY(tails_new(&k->tails));
 	TRY(helper_new(k, &k->helper));
 	TRY(journal_new(k->audit_dir, k->config->audit_segment, &k->journal));
@@ -262,6 +277,7 @@ kms_err keeper_open(struct keeper *k, const struct keeper_start *start)
 	k->config = start->config;
 	k->store_dir = -1;
 	k->audit_dir = -1;
+	k->backup_dir = -1;
 	keeper_tick(k);
 	k->started_us = k->wall_us;
 	TRY(open_all(k));
@@ -307,6 +323,7 @@ void keeper_close(struct keeper *k)
 	changes_free(&k->changes);
 	counts_free(&k->counts);
 	replies_free(&k->replies);
+	backup_free(&k->backup);
 	helper_free(&k->helper);
 	chores_free(&k->chores);
 	journal_free(&k->journal);
@@ -324,6 +341,7 @@ void keeper_close(struct keeper *k)
 		event_base_free(k->base);
 	folder_close(k->store_dir);
 	folder_close(k->audit_dir);
+	folder_close(k->backup_dir);
 	secret_done();
 }
 

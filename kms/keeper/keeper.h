@@ -43,6 +43,7 @@ struct keeper {
 	uint8_t boot[16];
 	uint8_t instance[INSTANCE_ID_LEN];
 	int store_dir, audit_dir;
+	int backup_dir; /* -1: there are no backups */
 	char sandbox[SANDBOX_NOTES_MAX][SANDBOX_NOTE_LEN];
 	size_t sandbox_n;
 	bool memory_locked;
@@ -63,6 +64,7 @@ struct keeper {
 	struct counts *counts;   /* uses of keys, reserved in blocks */
 	struct replies *replies; /* changes asked for lately */
 	struct tails *tails;     /* readers of the log */
+	struct backup *backup;   /* backups, and when the next is due */
 	struct metrics *metrics;
 	uint64_t rows_number; /* of the last batch of rows given to the journal */
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kms/base/buf.h"
+#include "kms/keeper/backup.h"
 #include "kms/keeper/counts.h"
 #include "kms/keeper/replies.h"
 
@@ -88,6 +89,8 @@ static kms_err visit(void *arg, enum store_table table, struct bytes key, struct
 	case TABLE_COUNT: return load_counts(k, key, value);
 	case TABLE_REPLY: return replies_load(k->replies, key, value);
 	case TABLE_META:
+		return bytes_equal(key, bytes_of_str("rehearsal")) ? backup_load(k->backup, value)
+		                                                   : KMS_OK;
 	case TABLE_SLOT:
 	case TABLE_ROOT:
 	case TABLE_EPOCH:

@@ -5,12 +5,14 @@
 
 #include "kms/base/secret.h"
 #include "kms/base/version.h"
+#include "kms/keeper/backup.h"
 #include "kms/keeper/ceremony.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/describe.h"
 #include "kms/keeper/helper.h"
 #include "kms/keeper/metrics.h"
 #include "kms/keeper/ops.h"
+#include "kms/keeper/restore.h"
 #include "kms/keeper/root.h"
 #include "kms/keeper/server.h"
 #include "kms/keeper/turn.h"
@@ -68,6 +70,7 @@ kms_err op_status(struct keeper *k, struct task *t, const struct request *r, str
 		.counter_behind = counter.behind,
 		.counter_state = bytes_of_str(counter_state(k, &counter)),
 		.ceremony = ceremony_describe(k),
+		.restoring = restore_name(k->root),
 		.counter_moves = counter.moves,
 		.keys = open ? ring_count(k->ring) : 0,
 		.versions = open ? ring_version_count(k->ring) : 0,
@@ -77,6 +80,7 @@ kms_err op_status(struct keeper *k, struct task *t, const struct request *r, str
 		.started_us = k->started_us,
 		.keeper_starts = k->start->starts };
 	fill_log(k, s);
+	backup_describe(k, s);
 	TRY(list_notes(k, s));
 	out->kind = ANSWER_STATUS;
 	return describe_slots(k, &s->slots, &s->slot_n);

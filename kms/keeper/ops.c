@@ -19,6 +19,11 @@ const struct op_entry ops[OP_COUNT] = {
 	[OP_SLOT_ADD]           = { op_slot_add,           true  },
 	[OP_SLOT_REMOVE]        = { op_slot_remove,        true  },
 	[OP_ROOT_ROTATE]        = { op_root_rotate,        true  },
+	[OP_BACKUP_CREATE]      = { op_backup_create,      true  },
+	[OP_BACKUP_LIST]        = { op_backup_list,        true  },
+	[OP_BACKUP_VERIFY]      = { op_backup_verify,      true  },
+	[OP_BACKUP_RESTORE]     = { op_backup_restore,     false },
+	[OP_BACKUP_REHEARSED]   = { op_backup_rehearsed,   true  },
 	[OP_KEY_CREATE]         = { op_key_create,         true  },
 	[OP_KEY_LIST]           = { op_key_list,           true  },
 	[OP_KEY_SHOW]           = { op_key_show,           true  },
@@ -35,6 +40,7 @@ const struct op_entry ops[OP_COUNT] = {
 	[OP_REWRAP]             = { op_rewrap,             true  },
 	[OP_MAC]                = { op_mac,                true  },
 	[OP_RANDOM]             = { op_random,             true  },
+	[OP_KEY_PROVE]          = { op_key_prove,          true  },
 	[OP_AUDIT_READ]         = { op_audit_read,         true  },
 };
 /* clang-format on */

@@ -34,5 +34,11 @@ op_run op_key_create, op_key_list, op_key_show, op_key_rotate, op_key_move, op_k
 op_run op_status, op_whoami, op_metrics, op_seal;
 /* op_slot.c */
 op_run op_init, op_unseal, op_slot_list, op_slot_check, op_slot_add, op_slot_remove, op_root_rotate;
+/* backup.c */
+op_run op_backup_create, op_backup_list, op_backup_verify, op_backup_rehearsed;
+/* restore.c */
+op_run op_backup_restore;
+/* op_prove.c */
+op_run op_key_prove;
 /* op_audit.c */
 op_run op_audit_read;

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kms/keeper/backup.h"
 #include "kms/keeper/ceremony.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/counts.h"
 #include "kms/keeper/describe.h"
 #include "kms/keeper/journal.h"
 #include "kms/keeper/replies.h"
+#include "kms/keeper/restore.h"
 #include "kms/keeper/root_private.h"
 #include "kms/keeper/server.h"
 #include "kms/keeper/tails.h"
@@ -55,6 +57,7 @@ void root_free(struct root **r)
 	secret_free(&(*r)->key);
 	ceremony_free(&(*r)->ceremony);
 	work_free(&(*r)->work);
+	restore_free(&(*r)->restore);
 	root_rows_done(&(*r)->rows);
 	for (size_t i = 0; i < (*r)->waiter_n; i++)
 		task_free(&(*r)->waiters[i]);
@@ -171,7 +174,8 @@ void root_publish(struct keeper *k)
 	struct root *r = k->root;
 	k->policy.owner_known = r->rows.owner_known;
 	k->policy.owner_uid = r->rows.owner_uid;
-	k->policy.initialised = r->rows.keyring.n > 0;
+	/* Who owned it, only its rows can say. */
+	k->policy.initialised = r->rows.keyring.n > 0 && restore_name(r).n == 0;
 	tell_state(k);
 }
 
@@ -183,6 +187,11 @@ kms_err root_open_files(struct keeper *k)
 		TRY(root_store_open(k->config, &r->store, &rows));
 		root_rows_done(&r->rows);
 		r->rows = rows;
+		/* Its rows are there already if what followed them failed. */
+		if (rows.keyring.n > 0)
+			restore_free(&r->restore);
+		if (restore_name(r).n > 0)
+			TRY(restore_take_doors(k));
 		root_sort_slots(k, &r->rows);
 	}
 	memcpy(k->instance, r->rows.instance, INSTANCE_ID_LEN);
@@ -229,6 +238,7 @@ void root_finish(struct keeper *k)
 	(void)event_del(r->reopen_event);
 	drop_opening(r);
 	ceremony_free(&r->ceremony);
+	restore_free(&r->restore);
 	k->epoch = r->epoch;
 	r->state = ROOT_UNSEALED;
 	r->why = KMS_OK;
@@ -236,6 +246,29 @@ void root_finish(struct keeper *k)
 	    log_u64("keys", ring_count(k->ring)), log_u64("epoch", k->epoch.number));
 	root_publish(k);
 	answer_waiters(k, KMS_OK);
+	backup_look(k);
+}
+
+void root_begin_restore(struct keeper *k)
+{
+	struct root *r = k->root;
+	memcpy(k->instance, r->rows.instance, INSTANCE_ID_LEN);
+	(void)event_del(r->reopen_event);
+	r->state = ROOT_SEALED;
+	r->why = KMS_OK;
+	memset(r->last, 0, sizeof(r->last));
+	root_publish(k);
+}
+
+void root_forget_restore(struct keeper *k)
+{
+	struct root *r = k->root;
+	if (r->state != ROOT_SEALED)
+		return;
+	root_rows_done(&r->rows);
+	r->state = ROOT_UNINITIALISED;
+	r->why = KMS_E_NOT_INITIALISED;
+	root_publish(k);
 }
 
 void root_reopen_later(struct keeper *k)
@@ -320,6 +353,7 @@ static void close_all(struct keeper *k, kms_err answer_with)
 	/* First the change that may be durable: its new shares must still reach people. */
 	changes_fail(k, answer_with);
 	work_drop(k, answer_with);
+	backup_seal(k, answer_with);
 	tails_fail(k, answer_with);
 	drop_keys(k);
 	if (r->store_with_journal && journal_close_store(k->journal) != KMS_OK)

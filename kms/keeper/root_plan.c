@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kms/keeper/backup.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/root_private.h"
 
@@ -187,4 +188,5 @@ void root_plan_apply(struct keeper *k, struct root_plan *p)
 		secret_free(&r->key);
 		r->key = MOVE(p->key);
 	}
+	backup_look(k);
 }

@@ -33,6 +33,7 @@ struct root {
 	struct task *waiters[ROOT_WAITERS_MAX];
 	size_t waiter_n;
 	struct ceremony *ceremony; /* people with shares; NULL: none under way */
+	struct restore *restore;   /* a backup that the next opening restores; NULL: none */
 	struct work *work;         /* a change of the slots; NULL: none under way */
 	uint64_t works;            /* how many there were */
 	/* While opening: */
@@ -53,6 +54,10 @@ void root_open_with(struct keeper *k, size_t i);
 void root_finish(struct keeper *k);
 /* Opens by itself after a moment: what is there is read anew. */
 void root_reopen_later(struct keeper *k);
+/* The rows of a backup's head were taken: sealed until somebody opens its root. */
+void root_begin_restore(struct keeper *k);
+/* It is not to be restored after all: the store is as empty as before. */
+void root_forget_restore(struct keeper *k);
 /* Opening ended with an error. The state becomes `state`. */
 void root_fail(struct keeper *k, enum root_state state, kms_err e);
 /* Makes an empty ring and rows under the store key of root->keys. */

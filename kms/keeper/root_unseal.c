@@ -9,6 +9,7 @@
 #include "kms/keeper/changes.h"
 #include "kms/keeper/helper.h"
 #include "kms/keeper/load.h"
+#include "kms/keeper/restore.h"
 #include "kms/keeper/root_private.h"
 #include "kms/keeper/turn.h"
 #include "kms/seal/slots.h"
@@ -39,6 +40,7 @@ static kms_err write_accepted(struct keeper *k)
 	struct root *r = k->root;
 	AUTO(row_batch_free) struct row_batch *b = NULL;
 	TRY(row_batch_new(&b));
+	TRY(restore_stage(k, b));
 	turn_root(k->turn, &r->epoch.audit_size, r->epoch.audit_root);
 	TRY(rows_finish(k->rows, b, &r->epoch));
 	const struct row_batch *batch = b;
@@ -174,23 +176,22 @@ static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 }
 
 /*
- * The log must hold what the store saw of it, and what it holds must be ours. One that is shorter
- * was cut or lost; where that is accepted, the store begins to follow it from its end.
+ * The log must hold what the store saw of it, and what it holds must be ours. One that was cut or
+ * lost may be accepted: the store then follows what there is.
  */
 static kms_err check_log(struct keeper *k)
 {
 	struct root *r = k->root;
-	uint8_t root_hash[SHA256_LEN];
 	TRY(trail_verify(k->audit_dir, r->keys.audit_key));
-	if (r->epoch.audit_size == 0)
+	if (restore_knows_log(k, &r->epoch))
 		return KMS_OK;
-	if (turn_durable(k->turn) < r->epoch.audit_size && may_accept(r, KMS_E_AUDIT_CORRUPT)) {
-		r->epoch.audit_size = 0;
-		return KMS_OK;
-	}
-	TRY(trail_root_at(k->audit_dir, r->epoch.audit_size, root_hash));
-	bool same = memcmp(root_hash, r->epoch.audit_root, SHA256_LEN) == 0;
-	return same ? KMS_OK : KMS_E_AUDIT_CORRUPT;
+	if (!may_accept(r, KMS_E_AUDIT_CORRUPT))
+		return KMS_E_AUDIT_CORRUPT;
+	LOG(LOG_LEVEL_WARNING, "log-lost",
+	    "The log that the store knew is not here: what it held beyond the store is not known.",
+	    log_u64("records", r->epoch.audit_size));
+	r->epoch.audit_size = 0;
+	return KMS_OK;
 }
 
 /* The store must hold what the log says was done: an old copy is found without a counter too. */
@@ -225,14 +226,32 @@ static kms_err check_counter(struct keeper *k)
 	return helper_call(k, &task, false, on_counter, NULL);
 }
 
+/* A restored store is older by intent, and which hardware counts for it is not known yet. */
+static void begin_anew(struct keeper *k)
+{
+	struct root *r = k->root;
+	r->accept = true;
+	r->accepted = KMS_E_ROLLBACK;
+	r->epoch.counted = false;
+	r->epoch.base = 0;
+	turn_set_instance(k);
+}
+
 static kms_err open_with_root(struct keeper *k)
 {
 	struct root *r = k->root;
 	struct bytes instance = bytes_of(k->instance, INSTANCE_ID_LEN);
 	TRY(keyring_decode(buf_bytes(&r->rows.keyring), r->key, instance, &r->keys));
+	bool restoring = restore_name(r).n > 0;
+	if (restoring)
+		TRY(restore_fill_store(k));
 	TRY(root_make_ring(k));
 	TRY(load_keys(k, r->store, &r->epoch));
+	if (restoring)
+		begin_anew(k);
 	TRY(check_log(k));
+	if (r->accept)
+		TRY(restore_apply_log(k));
 	TRY(check_store(k));
 	return check_counter(k);
 }

@@ -133,6 +133,8 @@ static kms_err restrict_with(const struct keeper *k, int ruleset, uint64_t handl
 {
 	TRY(allow_folder(ruleset, k->store_dir, handled));
 	TRY(allow_folder(ruleset, k->audit_dir, handled));
+	if (k->backup_dir >= 0)
+		TRY(allow_folder(ruleset, k->backup_dir, handled));
 	return syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0 ? KMS_OK : KMS_E_INTERNAL;
 }
 

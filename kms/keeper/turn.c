@@ -194,6 +194,11 @@ kms_err turn_set_key(struct keeper *k, const struct secret *audit_key)
 	return audit_key == NULL ? KMS_OK : mac_new(audit_key, &t->tags);
 }
 
+void turn_set_instance(struct keeper *k)
+{
+	trail_set_instance(k->turn->trail, k->instance);
+}
+
 static void fail(struct keeper *k, kms_err e)
 {
 	struct turn *t = k->turn;

@@ -39,6 +39,9 @@ void turn_root(const struct turn *t, uint64_t *out_size, uint8_t out[static 32])
 MUST_USE kms_err turn_tag(
     struct turn *t, const char *label, struct bytes what, uint8_t out[static 32]);
 
+/* The log is another instance's from now on: k->instance. */
+void turn_set_instance(struct keeper *k);
+
 /* Hands the group over if enough has gathered and the journal has room; often, while requests are read. */
 void turn_push(struct keeper *k);
 /* At the end of each turn of the loop: hands over whatever there is. */

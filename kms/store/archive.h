@@ -8,7 +8,7 @@
  * that was made of it, belong to one thread at a time.
  *
  * Folders come as descriptors that can be flushed (O_RDONLY, no O_PATH). KMS_E_BACKUP_IO and
- * KMS_E_BACKUP_FULL are what the disk says; KMS_E_NO_MEMORY and KMS_E_CRYPTO may come from any call.
+ * KMS_E_BACKUP_FULL are what the disk says; any call may give KMS_E_NO_MEMORY and KMS_E_CRYPTO.
  */
 #pragma once
 
@@ -34,8 +34,9 @@ MUST_USE kms_err archive_write(
     const struct archive_making *m, int dir_fd, const char *name, struct archive_about *out);
 /*
  * Puts other doors to the same backup key into a file, after the root has changed. The body stays
- * byte for byte; a crash leaves the old file or the new one. KMS_E_NOT_FOUND; where the old head
- * does not prove under these keys, fails as archive_open and leaves the file as it was.
+ * byte for byte; a crash or a failing disk leaves the old file or the new one, each of them whole.
+ * KMS_E_NOT_FOUND; where the old head does not prove under these keys, fails as archive_open and
+ * leaves the file as it was; KMS_E_BAD_REQUEST for doors that no head can hold.
  */
 MUST_USE kms_err archive_reseal(int dir_fd, const char *name, const struct archive_keys *keys,
     const struct archive_doors *doors);
@@ -64,8 +65,8 @@ MUST_USE kms_err archive_store_open(struct archive *a, struct store **out);
  */
 MUST_USE kms_err archive_verify(struct archive *a, struct rows *r, store_visit *visit, void *arg);
 /*
- * Puts all rows into a store without any (KMS_E_STORE_NOT_EMPTY), in one transaction, byte for byte.
- * SLOT and ROOT are those of the day of the backup: where the head has been given other doors since,
- * the caller replaces them.
+ * Puts all rows into a store without any (KMS_E_STORE_NOT_EMPTY): in one transaction, byte for
+ * byte. SLOT and ROOT are those of the day of the backup: where the head has been given other doors
+ * since, the caller replaces them.
  */
 MUST_USE kms_err archive_restore(struct archive *a, struct store *target);

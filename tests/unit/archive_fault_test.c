@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Backups where the disk or the process ends at any call: under its name stands nothing or the whole
- * when one is made, the old file or the new one when it gets other doors. What stood in a temporary
+ * Backups where the disk or the process ends at any call: under its name stands nothing or the
+ * whole when one is made, the old file or the new one when it gets other doors. What stood in a temporary
  * file is gone, at the latest after archive_clean. kms/store/archive_file.c stands behind each.
  */
 #include "kms/store/archive.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes the N-th call that changes a folder or a plain file fail, or be the last thing that the
- * process does; or the N-th read. SQLite's calls are disk_fault.h's. Include it in one file of a test.
+ * process does; or the N-th read. SQLite's calls are disk_fault.h's. Include it in one file of a
+ * test.
  */
 #pragma once
 

@@ -220,7 +220,10 @@ static void rig_configure(struct rig *r)
 	rig_path(c->socket, sizeof(c->socket), r, "s");
 	rig_path(c->store, sizeof(c->store), r, "store");
 	rig_path(c->audit, sizeof(c->audit), r, "audit");
-	CHECK(mkdir(c->store, 0700) == 0 && mkdir(c->audit, 0700) == 0);
+	rig_path(c->backup, sizeof(c->backup), r, "backup");
+	CHECK(mkdir(c->store, 0700) == 0 && mkdir(c->audit, 0700) == 0 &&
+	      mkdir(c->backup, 0700) == 0);
+	c->backup_keep_us = (uint64_t)90 * 86400 * 1000000;
 	c->audit_segment = 1 << 20;
 	c->max_versions = 4096;
 	c->max_connections = 64;
@@ -233,10 +236,27 @@ static void rig_configure(struct rig *r)
 	c->slot_n = 2;
 }
 
+/* Opens a keeper on what is in its folder. */
+static kms_err rig_start(struct rig *r)
+{
+	int link[2];
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) == 0);
+	r->parent_fd = link[0];
+	r->start = (struct keeper_start){ .config = &r->config,
+		.listen_fd = rig_listen(r->config.socket),
+		.link_fd = link[1],
+		.starts = 1 };
+	r->k = (struct keeper){ 0 };
+	TRY(keeper_open(&r->k, &r->start));
+	r->parent_event =
+	    event_new(r->k.base, r->parent_fd, EV_READ | EV_PERSIST, rig_on_parent, r);
+	CHECK(r->parent_event != NULL && event_add(r->parent_event, NULL) == 0);
+	return KMS_OK;
+}
+
 /* Opens a keeper in a new folder; it will say "uninitialised" after some turns. */
 static kms_err rig_open(struct rig *r)
 {
-	int link[2];
 	/* In memory where there is such a place: nothing here asks whether a disk keeps it. */
 	bool shm = access("/dev/shm", W_OK) == 0;
 	*r = (struct rig){ .helper_fd = -1 };
@@ -244,17 +264,7 @@ static kms_err rig_open(struct rig *r)
 	CHECK(mkdtemp(r->dir) != NULL);
 	rig_configure(r);
 	log_set_level(r->config.log_level);
-	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) == 0);
-	r->parent_fd = link[0];
-	r->start = (struct keeper_start){ .config = &r->config,
-		.listen_fd = rig_listen(r->config.socket),
-		.link_fd = link[1],
-		.starts = 1 };
-	TRY(keeper_open(&r->k, &r->start));
-	r->parent_event =
-	    event_new(r->k.base, r->parent_fd, EV_READ | EV_PERSIST, rig_on_parent, r);
-	CHECK(r->parent_event != NULL && event_add(r->parent_event, NULL) == 0);
-	return KMS_OK;
+	return rig_start(r);
 }
 
 static int rig_remove_one(const char *path, const struct stat *s, int kind, struct FTW *f)
@@ -265,15 +275,23 @@ static int rig_remove_one(const char *path, const struct stat *s, int kind, stru
 	return remove(path);
 }
 
-static void rig_close(struct rig *r)
+/* Ends it in order; what it wrote stays. */
+static void rig_stop(struct rig *r)
 {
 	if (r->helper_event != NULL)
 		event_free(r->helper_event);
+	r->helper_event = NULL;
 	event_free(r->parent_event);
 	keeper_close(&r->k);
 	(void)close(r->parent_fd);
 	(void)close(r->start.link_fd);
 	(void)close(r->start.listen_fd);
+	(void)unlink(r->config.socket);
+}
+
+static void rig_close(struct rig *r)
+{
+	rig_stop(r);
 	(void)nftw(r->dir, rig_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
