@@ -1,7 +1,7 @@
 # Unit tests (cmocka), fuzz targets, benches and fault shims: each file is one program.
 enable_testing()
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-set(KMS_ALL kms_keeper kms_ctl kms_client kms_tpm kms_seal kms_audit kms_store kms_policy kms_keys
+set(KMS_ALL kms_keeper kms_ctl kms_client kms_tpm kms_pkcs11 kms_seal kms_audit kms_store kms_policy kms_keys
 	kms_crypto kms_proto kms_base)
 
 function(kms_test_program file)
@@ -82,6 +82,8 @@ foreach(file ${shims})
 	set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 	# What it puts in libc's place must be seen from outside.
 	target_compile_options(${name} PRIVATE -fvisibility=default)
+	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+	target_include_directories(${name} SYSTEM PRIVATE ${P11_KIT_INCLUDE_DIRS})
 	target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
 endforeach()
 

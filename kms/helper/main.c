@@ -19,6 +19,7 @@
 #include "kms/base/secret.h"
 #include "kms/base/version.h"
 #include "kms/seal/serve.h"
+#include "pkcs11/pkcs11.h"
 #include "tpm/tpm.h"
 
 enum {
@@ -33,14 +34,14 @@ enum {
 static const char about[] =
     "kms-seal " KMS_VERSION "\n"
     "\n"
-    "Talks to the TPM for kmsd, which starts it when there is something to seal, unseal,\n"
-    "count or sign. It is not for use by hand; to see what the hardware says, use\n"
+    "Talks to the TPM and to PKCS#11 tokens for kmsd, which starts it when there is something\n"
+    "to seal, unseal, count or sign. It is not for use by hand; to see what the hardware says, use\n"
     "`kmsctl slot check` and `kmsctl status`.\n"
     "\n"
     "  --help       this text\n"
     "  --version    the version\n";
 
-static const struct sealer_kind *const kinds[] = { &tpm_sealer };
+static const struct sealer_kind *const kinds[] = { &tpm_sealer, &pkcs11_sealer };
 
 /* No core, no tracing, no life after the parent's. */
 static void harden(void)

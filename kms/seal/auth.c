@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -20,7 +21,8 @@ enum {
 	LINE_MAX_LEN = 1024,
 	ACL_MAX = 1024, /* bytes of an access list; a credential's has 44 */
 	ACL_VERSION = 2,
-	DELETE_CHARACTER = 0x7f
+	DELETE_CHARACTER = 0x7f,
+	FD_MAX = 65535
 };
 
 /* Who an entry of an access list speaks of: linux/posix_acl.h. */
@@ -88,6 +90,9 @@ static kms_err check_file(int fd)
 
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return KMS_E_AUTH_FILE;
+	/* A memfd, or a file that was removed: only who has the descriptor can read it. */
+	if (st.st_nlink == 0)
+		return st.st_size <= LINE_MAX_LEN + 1 ? KMS_OK : KMS_E_AUTH_FILE;
 	if (st.st_uid != 0 && st.st_uid != geteuid())
 		return KMS_E_AUTH_FILE;
 	if ((st.st_mode & S_IRWXO) != 0 || st.st_size > LINE_MAX_LEN + 1)
@@ -98,7 +103,8 @@ static kms_err check_file(int fd)
 static kms_err read_whole(int fd, struct line *out)
 {
 	while (out->n < sizeof(out->text)) {
-		ssize_t got = read(fd, out->text + out->n, sizeof(out->text) - out->n);
+		ssize_t got =
+		    pread(fd, out->text + out->n, sizeof(out->text) - out->n, (off_t)out->n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -111,11 +117,11 @@ static kms_err read_whole(int fd, struct line *out)
 }
 
 /* One line, its newline optional; no other control characters. */
-static kms_err check_line(struct line *l)
+static kms_err check_line(struct line *l, size_t least, size_t most)
 {
 	if (l->n > 0 && l->text[l->n - 1] == '\n')
 		l->n--;
-	if (l->n < LINE_MIN || l->n > LINE_MAX_LEN)
+	if (l->n < least || l->n > most)
 		return KMS_E_AUTH_FILE;
 	for (size_t i = 0; i < l->n; i++) {
 		unsigned char c = (unsigned char)l->text[i];
@@ -125,22 +131,64 @@ static kms_err check_line(struct line *l)
 	return KMS_OK;
 }
 
+static kms_err read_line(int fd, size_t least, size_t most, struct line *out)
+{
+	TRY(check_file(fd));
+	TRY(read_whole(fd, out));
+	return check_line(out, least, most);
+}
+
+/* O_NONBLOCK: a pipe put in its place must not hold us up. */
+static int open_file(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+}
+
 kms_err auth_read(const char *path, struct secret **out)
 {
 	AUTO(line_wipe) struct line l = { .n = 0 };
 	AUTO(secret_free) struct secret *value = NULL;
-	/* O_NONBLOCK: a pipe put in its place must not hold us up. */
-	AUTO(close_fd)
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	AUTO(close_fd) int fd = open_file(path);
 
 	if (fd < 0)
 		return KMS_E_AUTH_FILE;
-	TRY(check_file(fd));
-	TRY(read_whole(fd, &l));
-	TRY(check_line(&l));
+	TRY(read_line(fd, LINE_MIN, LINE_MAX_LEN, &l));
 	const struct bytes text = bytes_of(l.text, l.n);
 	TRY(secret_new(SHA256_LEN, &value));
 	TRY(hash_sha256(&text, 1, secret_fill(value)));
 	*out = MOVE(value);
 	return KMS_OK;
+}
+
+/* A copy of descriptor N for "fd:N"; else the file is opened. Negative for none. */
+static int open_pin(const char *path)
+{
+	static const char prefix[] = "fd:";
+
+	if (strncmp(path, prefix, sizeof(prefix) - 1) != 0)
+		return open_file(path);
+	char *end = NULL;
+	const char *digits = path + sizeof(prefix) - 1;
+	unsigned long fd = strtoul(digits, &end, 10);
+	if (*digits < '0' || *digits > '9' || *end != '\0' || fd > FD_MAX)
+		return -1;
+	return fcntl((int)fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static bool all_ascii(const struct line *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if ((unsigned char)l->text[i] > DELETE_CHARACTER)
+			return false;
+	return true;
+}
+
+kms_err auth_read_pin(const char *path, struct secret **out)
+{
+	AUTO(line_wipe) struct line l = { .n = 0 };
+	AUTO(close_fd) int fd = open_pin(path);
+
+	if (fd < 0 || read_line(fd, AUTH_PIN_MIN, AUTH_PIN_MAX, &l) != KMS_OK || !all_ascii(&l))
+		return KMS_E_PIN_FILE;
+	return secret_from(bytes_of(l.text, l.n), out);
 }

@@ -4,8 +4,8 @@
  * Both sides scatter and gather, so the root goes from secret to secret through the kernel alone.
  *   task:   op 1 | kind var | tcti var | auth file var | pcrs 4 | token | instance 16 | root? 1
  *           | blob var | data var | n 4 | target 8
- *   token:  module var | label var | serial var | PIN file var | key var | mechanism 4
- *           | IV by token? 1 | make key? 1 | imported? 1
+ *   token:  module var | label var | serial var | PIN file var | key var | environment var
+ *           | mechanism 4 | IV by token? 1 | make key? 1 | imported? 1
  *   answer: error 2 | code 4 | counter 8 | root? 1 | data var
  */
 #include "kms/seal/call.h"
@@ -133,6 +133,7 @@ static kms_err put_token(const struct sealer_token *t, struct buf *out)
 	TRY(buf_put_var(out, bytes_of_str(t->serial)));
 	TRY(buf_put_var(out, bytes_of_str(t->pin_file)));
 	TRY(buf_put_var(out, bytes_of_str(t->key)));
+	TRY(buf_put_var(out, bytes_of_str(t->environment)));
 	TRY(buf_put_u32(out, t->mechanism));
 	TRY(buf_put_u8(out, t->iv_by_token));
 	TRY(buf_put_u8(out, t->make_key));
@@ -146,6 +147,7 @@ static void read_token(struct reader *r, struct sealer_token *out)
 	read_text(r, out->serial, SEALER_SERIAL_MAX);
 	read_text(r, out->pin_file, SEALER_PATH_MAX);
 	read_text(r, out->key, NAME_MAX_LEN);
+	read_text(r, out->environment, SEALER_ENVIRONMENT_MAX);
 	out->mechanism = read_u32(r);
 	out->iv_by_token = read_flag(r);
 	out->make_key = read_flag(r);

@@ -38,7 +38,7 @@ struct call_task {
 	struct bytes data;         /* CALL_SIGN */
 	uint32_t n;                /* CALL_RANDOM */
 	uint64_t target;           /* CALL_COUNTER_MOVE: the value to reach; see sealer_move */
-	uint64_t deadline_us;      /* the keeper's own: how long it waits for the answer; not sent */
+	uint64_t deadline_us; /* the keeper's own: how long it waits for the answer; not sent */
 };
 
 struct call_answer {

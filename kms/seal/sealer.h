@@ -17,10 +17,11 @@ enum {
 	SEALER_BLOB_MAX = 4096, /* bytes of a sealed blob */
 	SEALER_KIND_MAX = 15,
 	SEALER_PATH_MAX = 255,
-	SEALER_LABEL_MAX = 32,     /* bytes of a token's label (PKCS #11, CK_TOKEN_INFO) */
-	SEALER_SERIAL_MAX = 16,    /* bytes of its serial number, likewise */
-	SEALER_MESSAGE_MAX = 1024, /* bytes to sign */
-	SEALER_RANDOM_MAX = 64,    /* bytes of one `random` */
+	SEALER_LABEL_MAX = 32,        /* bytes of a token's label (PKCS #11, CK_TOKEN_INFO) */
+	SEALER_SERIAL_MAX = 16,       /* bytes of its serial number, likewise */
+	SEALER_ENVIRONMENT_MAX = 255, /* bytes of a module's environment, all of it */
+	SEALER_MESSAGE_MAX = 1024,    /* bytes to sign */
+	SEALER_RANDOM_MAX = 64,       /* bytes of one `random` */
 	SEALER_ROOT_LEN = 32
 };
 
@@ -38,8 +39,10 @@ struct sealer_token {
 	char serial[SEALER_SERIAL_MAX + 1]; /* of the token; empty: any */
 	char pin_file[SEALER_PATH_MAX + 1]; /* one line; see auth.h. "fd:N": a descriptor */
 	char key[NAME_MAX_LEN + 1];         /* label of the AES key in the token */
-	uint32_t mechanism;                 /* enum sealer_mechanism */
-	bool iv_by_token;                   /* the token makes the IV of AES-GCM */
+	char environment[SEALER_ENVIRONMENT_MAX +
+	                 1]; /* for the module: NAME=VALUE, a newline between */
+	uint32_t mechanism;  /* enum sealer_mechanism */
+	bool iv_by_token;    /* the token makes the IV of AES-GCM */
 	bool make_key;       /* make the key if it is not there; else its administrator has */
 	bool allow_imported; /* take a key that was once outside of the token */
 };
@@ -80,8 +83,8 @@ struct sealer_kind {
 	kms_err (*seal)(struct sealer *s, const struct secret *root, struct bytes before,
 	    struct buf *out_blob, uint64_t *out_counter);
 	/*
-	 * KMS_E_TPM_FOREIGN, _AUTH, _PCR, _LOCKOUT… each for its own reason; KMS_E_INTEGRITY for
-	 * another instance's. Never tries an auth value twice.
+	 * KMS_E_TPM_FOREIGN, _AUTH, _PCR, _LOCKOUT…, KMS_E_TOKEN_…, KMS_E_PIN_…, each for its own
+	 * reason; KMS_E_INTEGRITY for another instance's. Never tries an auth value twice.
 	 */
 	kms_err (*unseal)(struct sealer *s, struct bytes blob, struct secret **out_root);
 	/*
@@ -93,6 +96,7 @@ struct sealer_kind {
 	/*
 	 * Signs SHA-256 of a message with the blob's restricted key; appends DER ECDSA. The chip
 	 * refuses what begins like its own statements (0xff "TCG"): KMS_E_BAD_REQUEST.
+	 * KMS_E_NO_SIGNING_KEY where a token could not make one; so does public_key.
 	 */
 	kms_err (*sign)(
 	    struct sealer *s, struct bytes blob, struct bytes message, struct buf *out_sig);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Logging in, and the one session of our own, in which everything is done. The PIN is shown once;
+ * what the token thinks of it is never asked again.
+ */
+#pragma once
+
+#include "pkcs11/module.h"
+
+/*
+ * Logs in and opens a session; `rw` for making keys that stay. KMS_E_PIN_FILE, KMS_E_PIN_WRONG,
+ * _LOCKED, _EXPIRED, none of which may be tried again by itself.
+ */
+MUST_USE kms_err session_open(struct sealer *s, bool rw);
+/* KMS_OK while the session is there and logged in. */
+MUST_USE kms_err session_check(struct sealer *s);
