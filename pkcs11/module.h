@@ -17,7 +17,7 @@ struct sealer {
 	PKCS11_CTX *ctx; /* NULL: not open */
 	bool loaded;
 	PKCS11_SLOT
-	    *slots; /* one list, made once: a second one would close the first one's sessions */
+	*slots; /* one list, made once: a second one would close the first one's sessions */
 	unsigned slot_n;
 	PKCS11_SLOT *slot; /* the token's, one of the list */
 	void *library;

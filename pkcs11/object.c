@@ -107,18 +107,12 @@ kms_err object_read_flag(struct sealer *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE_TYPE
 
 void object_remove(struct sealer *s, const struct object_id *id)
 {
-	const CK_RV code = s->code;
-	const bool retry = s->retry;
 	CK_OBJECT_HANDLE found[FOUND_MAX];
 	CK_ATTRIBUTE wish = object_attribute(CKA_ID, object_id_bytes(id));
 	CK_ULONG n = 0;
 
-	/* What made us come here is the failure that is told. */
-	if (id->n > 0 && s->session != CK_INVALID_HANDLE &&
-	    search(s, &wish, 1, found, &n) == KMS_OK) {
-		for (CK_ULONG i = 0; i < n; i++)
-			(void)s->f->C_DestroyObject(s->session, found[i]);
-	}
-	s->code = code;
-	s->retry = retry;
+	if (id->n == 0 || search(s, &wish, 1, found, &n) != KMS_OK)
+		return;
+	for (CK_ULONG i = 0; i < n; i++)
+		(void)s->f->C_DestroyObject(s->session, found[i]);
 }

@@ -163,10 +163,23 @@ static kms_err make_parts(struct sealer *s, struct act *a)
 	return close_blob(s, key, a);
 }
 
-static void unmake_parts(struct sealer *s, const struct act *a)
+static void remove_parts(struct sealer *s, const struct act *a)
 {
 	object_remove(s, &a->made_key);
 	object_remove(s, &a->made_pair);
+}
+
+/* In a new session, since an encryption may hang unfinished in the old one; best effort. */
+static void unmake_parts(struct sealer *s, const struct act *a)
+{
+	const CK_RV code = s->code;
+	const bool retry = s->retry;
+
+	if (session_renew(s, true) == KMS_OK)
+		remove_parts(s, a);
+	/* What made us come here is the failure that is told. */
+	s->code = code;
+	s->retry = retry;
 }
 
 static kms_err run_seal(struct sealer *s, struct act *a)
@@ -176,7 +189,7 @@ static kms_err run_seal(struct sealer *s, struct act *a)
 	TRY(seal_choose(s, &a->blob.seal.mechanism));
 	TRY(session_open(s, true));
 	/* What a first try may have left, when it could not take it away any more. */
-	unmake_parts(s, a);
+	remove_parts(s, a);
 	kms_err e = make_parts(s, a);
 	if (e != KMS_OK)
 		unmake_parts(s, a);

@@ -42,12 +42,25 @@ kms_err session_check(struct sealer *s)
 	return user ? KMS_OK : rv_check(s, RV_ANY, CKR_USER_NOT_LOGGED_IN);
 }
 
-kms_err session_open(struct sealer *s, bool rw)
+static kms_err begin(struct sealer *s, bool rw)
 {
 	const CK_FLAGS flags = CKF_SERIAL_SESSION | (rw ? CKF_RW_SESSION : 0);
 	const CK_SLOT_ID id = PKCS11_get_slotid_from_slot(s->slot);
 
-	TRY(log_in(s));
 	TRY(rv_check(s, RV_ANY, s->f->C_OpenSession(id, flags, NULL, NULL, &s->session)));
 	return session_check(s);
+}
+
+kms_err session_open(struct sealer *s, bool rw)
+{
+	TRY(log_in(s));
+	return begin(s, rw);
+}
+
+kms_err session_renew(struct sealer *s, bool rw)
+{
+	/* libp11's own session is still there, so the login stays. */
+	(void)s->f->C_CloseSession(s->session);
+	s->session = CK_INVALID_HANDLE;
+	return begin(s, rw);
 }

@@ -12,5 +12,7 @@
  * _LOCKED, _EXPIRED, none of which may be tried again by itself.
  */
 MUST_USE kms_err session_open(struct sealer *s, bool rw);
+/* Another session in place of the one whose operation was broken off; no PIN. Needs session_open. */
+MUST_USE kms_err session_renew(struct sealer *s, bool rw);
 /* KMS_OK while the session is there and logged in. */
 MUST_USE kms_err session_check(struct sealer *s);
