@@ -220,7 +220,7 @@ static const char *choose_path(const char *path)
 static cfg_t *make_parser(void)
 {
 	/* libconfuse wants these writable. */
-	char pcrs[] = "{7}", order[] = "{}";
+	char pcrs[] = "{7}", order[] = "{}", environment[] = "{}";
 	cfg_opt_t tpm[] = { CFG_STR("tcti", "device:/dev/tpmrm0", CFGF_NONE),
 		CFG_STR("auth_file", "/etc/kms/tpm-auth", CFGF_NONE),
 		CFG_INT_LIST("pcrs", pcrs, CFGF_NONE), CFG_STR("deadline", "30s", CFGF_NONE),
@@ -231,6 +231,7 @@ static cfg_t *make_parser(void)
 		CFG_STR("key", "kms-root", CFGF_NONE), CFG_STR("mechanism", "any", CFGF_NONE),
 		CFG_STR("iv", "host", CFGF_NONE), CFG_BOOL("make_key", cfg_true, CFGF_NONE),
 		CFG_BOOL("allow_imported", cfg_false, CFGF_NONE),
+		CFG_STR_LIST("environment", environment, CFGF_NONE),
 		CFG_STR("deadline", "10s", CFGF_NONE), CFG_END() };
 	cfg_opt_t options[] = { CFG_STR("socket", "/run/kms/kms.sock", CFGF_NONE),
 		CFG_STR("socket_group", "kms", CFGF_NONE),

@@ -10,7 +10,8 @@
 #include "kms/keeper/config_private.h"
 
 enum {
-	PCR_COUNT = 24
+	PCR_COUNT = 24,
+	SETTINGS_MAX = 4 /* variables of a module's environment */
 };
 
 static const char name_tpm[] = "tpm";
@@ -85,6 +86,51 @@ static kms_err take_word(
 	return config_refuse(error, option, "see kms.conf(5) for its words");
 }
 
+/* What says to the loader or to a library of ours where its code or its keys are. */
+static bool setting_reserved(const char *setting)
+{
+	static const char *const beginnings[] = { "LD_", "TSS2_", "OPENSSL_", "MALLOC_", "GLIBC_",
+		"GCONV_", "PATH=" };
+	for (size_t i = 0; i < ARRAY_LEN(beginnings); i++)
+		if (strncmp(setting, beginnings[i], strlen(beginnings[i])) == 0)
+			return true;
+	return false;
+}
+
+/* NAME=VALUE: capitals, digits and _; then printable ASCII. */
+static bool setting_valid(const char *setting)
+{
+	size_t name = strspn(setting, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+	if (name == 0 || setting[name] != '=' || (setting[0] >= '0' && setting[0] <= '9'))
+		return false;
+	for (const char *p = setting + name; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			return false;
+	return !setting_reserved(setting);
+}
+
+/* One line for each variable. */
+static kms_err take_environment(cfg_t *sec, char *out, char *error)
+{
+	unsigned n = cfg_size(sec, "environment");
+	size_t used = 0;
+	if (n > SETTINGS_MAX)
+		return config_refuse(error, "environment", "at most 4 variables");
+	for (unsigned i = 0; i < n; i++) {
+		const char *setting = cfg_getnstr(sec, "environment", i);
+		if (!setting_valid(setting))
+			return config_refuse(error, "environment",
+			    "NAME=VALUE in capitals and printable ASCII, and not of the system's");
+		if (used + strlen(setting) + 1 > SEALER_ENVIRONMENT_MAX)
+			return config_refuse(error, "environment", "too long");
+		if (i > 0)
+			out[used++] = '\n';
+		memcpy(out + used, setting, strlen(setting) + 1);
+		used += strlen(setting);
+	}
+	return KMS_OK;
+}
+
 static kms_err take_token(cfg_t *sec, const char *credential, struct sealer_token *t, char *error)
 {
 	static const char *const mechanisms[3] = { [SEALER_MECHANISM_ANY] = "any",
@@ -97,6 +143,7 @@ static kms_err take_token(cfg_t *sec, const char *credential, struct sealer_toke
 	TRY(config_take_text(sec, "serial", SEALER_SERIAL_MAX, t->serial, error));
 	TRY(config_take_text(sec, "key", NAME_MAX_LEN, t->key, error));
 	TRY(take_pin_file(sec, credential, t->pin_file, error));
+	TRY(take_environment(sec, t->environment, error));
 	TRY(take_word(sec, "mechanism", mechanisms, &t->mechanism, error));
 	TRY(take_word(sec, "iv", ivs, &iv, error));
 	t->iv_by_token = iv == 1;

@@ -163,8 +163,8 @@ static kms_err take_parts(const struct line *l, size_t blob_n, size_t data_n)
 	assert_int_equal(buf_put_u8(&b, CALL_SIGN), KMS_OK);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(buf_put_var(&b, bytes_of_str("text")), KMS_OK);
-	/* PCRs, a token of five empty texts, a mechanism and three flags, instance, no root */
-	const size_t token = 5 * 2 + 4 + 3;
+	/* PCRs, a token of six empty texts, a mechanism and three flags, instance, no root */
+	const size_t token = 6 * 2 + 4 + 3;
 	assert_int_equal(buf_put(&b, bytes_of(zeros, 4 + token + INSTANCE_ID_LEN + 1)), KMS_OK);
 	assert_int_equal(buf_put_var(&b, bytes_of(zeros, blob_n)), KMS_OK);
 	assert_int_equal(buf_put_var(&b, bytes_of(zeros, data_n)), KMS_OK);

@@ -65,6 +65,7 @@ static inline struct call_task some_task(enum call_op op)
 		        .serial = "0a1b",
 		        .pin_file = "/etc/kms/pin",
 		        .key = "kms-root",
+		        .environment = "A=1\nB=2",
 		        .mechanism = SEALER_AES_CBC,
 		        .make_key = true },
 		    .instance = { 1, 2, 3 } },

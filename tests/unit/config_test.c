@@ -109,7 +109,8 @@ static void test_several_pcrs(void **state)
 static const char two_tokens[] =
     "pkcs11 hsm { module = \"/m.so\" token = \"kms\" serial = \"0a1b\" pin_file = \"/p\"\n"
     "  key = \"k1\" mechanism = \"aes-cbc\" iv = \"token\" make_key = false\n"
-    "  allow_imported = true deadline = \"3s\" }\n"
+    "  allow_imported = true deadline = \"3s\"\n"
+    "  environment = {\"SOFTHSM2_CONF=/a b\", \"X1=\"} }\n"
     "pkcs11 spare { module = \"/m.so\" pin_file = \"fd:4\" }\n";
 
 static void test_tokens(void **state)
@@ -129,11 +130,13 @@ static void test_tokens(void **state)
 	assert_string_equal(t->key, "k1");
 	assert_int_equal(t->mechanism, SEALER_AES_CBC);
 	assert_true(t->iv_by_token && t->allow_imported && !t->make_key);
+	assert_string_equal(t->environment, "SOFTHSM2_CONF=/a b\nX1=");
 	t = &config_find_slot(&c, bytes_of_str("spare"))->params.token;
 	assert_string_equal(t->key, "kms-root");
 	assert_string_equal(t->pin_file, "fd:4");
 	assert_int_equal(t->mechanism, SEALER_MECHANISM_ANY);
 	assert_true(t->make_key && !t->iv_by_token && !t->allow_imported);
+	assert_string_equal(t->environment, "");
 	assert_null(config_find_slot(&c, bytes_of_str("shares")));
 }
 
@@ -250,10 +253,36 @@ static void test_wrong_values(void **state)
 		{ "pkcs11 a { module = \"/m\" pin_file = \"fd:\" }\n", "pin_file" },
 		{ "pkcs11 a { module = \"/m\" mechanism = \"des\" }\n", "mechanism" },
 		{ "pkcs11 a { module = \"/m\" iv = \"zero\" }\n", "iv" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"X\"} }\n", "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"=x\"} }\n", "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"x=y\"} }\n", "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"1X=y\"} }\n", "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"X=\\n\"} }\n", "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"LD_PRELOAD=/x\"} }\n",
+		    "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"TSS2_LOG=x\"} }\n", "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"OPENSSL_CONF=x\"} }\n",
+		    "environment" },
+		{ "pkcs11 a { module = \"/m\" environment = {\"A=\", \"B=\", \"C=\", \"D=\", \"E=\"} }\n",
+		    "at most 4" },
 		{ "pkcs11 a { module = \"/m\" deadline = \"0\" }\n", "deadline" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		refused(*state, wrong[i].text, wrong[i].named);
+}
+
+static void test_environment_has_a_limit(void **state)
+{
+	char value[SEALER_ENVIRONMENT_MAX], text[512];
+	memset(value, 'v', sizeof(value));
+	value[SEALER_ENVIRONMENT_MAX - 3] = '\0'; /* "X=", the value, an end */
+	(void)snprintf(
+	    text, sizeof(text), "pkcs11 a { module = \"/m\" environment = {\"X=%s\"} }\n", value);
+	const struct config c = read_ok(*state, text);
+	assert_int_equal(strlen(c.slots[1].params.token.environment), SEALER_ENVIRONMENT_MAX - 1);
+	(void)snprintf(
+	    text, sizeof(text), "pkcs11 a { module = \"/m\" environment = {\"X=%sv\"} }\n", value);
+	refused(*state, text, "environment");
 }
 
 static void test_syntax_names_its_line(void **state)
@@ -295,6 +324,7 @@ int main(void)
 		TEST(test_pins_by_credential), TEST(test_parts_come_last),
 		TEST(test_path_from_environment), TEST(test_credential_wins),
 		TEST(test_missing_group_is_not_fatal), TEST(test_wrong_values),
-		TEST(test_syntax_names_its_line), TEST(test_too_long), TEST(test_no_file) };
+		TEST(test_environment_has_a_limit), TEST(test_syntax_names_its_line),
+		TEST(test_too_long), TEST(test_no_file) };
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }
