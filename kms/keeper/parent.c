@@ -22,6 +22,7 @@
 #include "kms/keeper/keeper.h"
 #include "kms/keeper/link.h"
 #include "kms/keeper/listen.h"
+#include "kms/keeper/pinfd.h"
 #include "kms/keeper/sandbox.h"
 
 enum {
@@ -70,6 +71,7 @@ static _Noreturn void become_keeper(struct parent *p, int link_fd, pid_t parent_
 	if (getppid() != parent_pid)
 		_exit(EXIT_FAILURE);
 	(void)close(p->signal_fd);
+	pinfd_close(&p->config);
 	unblock_signals();
 	const struct keeper_start start = { .config = &p->config,
 		.listen_fd = p->listen_fd,
@@ -113,7 +115,7 @@ static void kill_helper(struct parent *p)
 		(void)kill(p->helper, SIGKILL);
 }
 
-/* The child's half of start_helper: nothing of ours but one socket and stderr goes along. */
+/* The child's half of start_helper: nothing but one socket, stderr and PINs on descriptors goes along. */
 static _Noreturn void become_helper(const struct parent *p, int fd)
 {
 	const char *path = p->config.helper;
@@ -124,7 +126,7 @@ static _Noreturn void become_helper(const struct parent *p, int fd)
 		(void)fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, HELPER_FD) < 0)
 		_exit(EXIT_FAILURE);
-	if (close_range(HELPER_FD + 1, ~0U, 0) == 0)
+	if (pinfd_close_others(&p->config, HELPER_FD + 1))
 		(void)execle(path, path, (char *)NULL, none);
 	_exit(127);
 }
@@ -297,6 +299,12 @@ int parent_run(const struct config *config)
 {
 	/* It brings what the keeper gives up; nobody of its user may look into it. */
 	sandbox_no_traces();
+	int fd = -1;
+	if (pinfd_check(config, &fd) != KMS_OK) {
+		LOG(LOG_LEVEL_ERROR, "pin-missing",
+		    "A PIN's descriptor is not there or is no file.", log_i64("fd", fd));
+		return EXIT_FAILURE;
+	}
 	struct parent p = { .config = *config, .listen_fd = -1, .signal_fd = -1, .link_fd = -1 };
 	if (listen_open(config, &p.listen_fd) != KMS_OK)
 		return EXIT_FAILURE;
