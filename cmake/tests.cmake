@@ -34,7 +34,11 @@ if(TARGET constant_time_test)
 		$<$<C_COMPILER_ID:Clang>:-Wl,--strip-debug>)
 endif()
 # It starts the real helper and puts the real module behind the shim.
-add_dependencies(pkcs11_fault_test kms-seal)
+add_dependencies(pkcs11_fault_test kms-seal p11_shim)
+add_dependencies(pkcs11_test p11_shim fault_shim)
+add_test(NAME pkcs11_valgrind_test COMMAND sh ${PROJECT_SOURCE_DIR}/tests/unit/valgrind.sh
+	$<TARGET_FILE:pkcs11_test>)
+set_tests_properties(pkcs11_valgrind_test PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
 
 # kms.h from C++, with the compiler that belongs to the C one.
 if(NOT CMAKE_CXX_COMPILER)
