@@ -27,7 +27,8 @@ enum {
 	SECRETS = 16, /* a task has a root, an auth value and a proof at once, rarely more */
 	IDLE_MS =
 	    2000, /* calls come in bunches (unseal, counter, random); then the chip is left alone */
-	LOCK_ROOM = 64 << 20, /* locked memory that covers the TSS's libraries with room to spare */
+	LOCK_ROOM = 256 << 20, /* locked memory for any module and its threads: 8 MiB of stack and
+	                          64 MiB of heap each count as soon as they are reserved */
 	EXIT_USAGE = 2
 };
 
@@ -61,7 +62,7 @@ static void lock_memory(void)
 	struct rlimit l;
 
 	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
-	/* With a small limit, locking what is mapped later would make loading the TCTI fail. */
+	/* With a small limit, locking what is mapped later would make loading a library fail. */
 	if (getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur >= LOCK_ROOM)
 		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
