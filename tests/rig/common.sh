@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What up.sh, down.sh and demo.sh share: where an instance keeps its things, starting and stopping
-# its software TPM and its kmsd. Sourced, never run. Nothing here installs or builds.
+# its software TPM or token and its kmsd. Sourced, never run. Nothing here installs or builds.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${KMS_BUILD:-$ROOT/build}
@@ -55,6 +55,7 @@ use_dir() {
 	SOCKET=$RUN/kms.sock
 	TPM_SOCKET=$RUN/tpm
 	TCTI=swtpm:path=$TPM_SOCKET
+	TOKEN_CONF=$DIR/softhsm/softhsm2.conf
 }
 
 # make_dirs: all folders, closed to others. A path too long for a socket gets a short folder
@@ -73,7 +74,62 @@ make_dirs() {
 	use_dir "$DIR"
 }
 
-# write_config: the auth value of the TPM's slot and kms.conf, once. 256 MiB of locked memory are
+# token_module: prints the path of SoftHSM's library; distributions differ.
+token_module() {
+	local module
+	for module in /usr/lib/softhsm /usr/lib64/softhsm /usr/lib64/pkcs11 /usr/local/lib/softhsm; do
+		[[ -r $module/libsofthsm2.so ]] || continue
+		printf '%s\n' "$module/libsofthsm2.so"
+		return 0
+	done
+	fail "SoftHSM's library is missing; install softhsm2"
+}
+
+# make_token: a software token "kms" and its PINs, once. One whose PIN was not written down is thrown
+# away.
+make_token() {
+	local pin so_pin
+	[[ ! -s $DIR/pkcs11-pin ]] || return 0
+	rm -rf "$DIR/softhsm"
+	(umask 077 && mkdir -p "$DIR/softhsm/tokens")
+	cat >"$TOKEN_CONF" <<CONF
+directories.tokendir = $DIR/softhsm/tokens
+objectstore.backend = file
+log.level = ERROR
+CONF
+	pin=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+	so_pin=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+	SOFTHSM2_CONF=$TOKEN_CONF softhsm2-util --init-token --free --label kms \
+		--pin "$pin" --so-pin "$so_pin" >>"$DIR/softhsm/log" 2>&1 ||
+		give_up "$DIR/softhsm/log" "the software token could not be made (softhsm2-util)"
+	(umask 077 && printf '%s\n' "$so_pin" >"$DIR/pkcs11-so-pin" &&
+		printf '%s\n' "$pin" >"$DIR/pkcs11-pin")
+}
+
+# hardware_section SLOT: the part of kms.conf that says where the slot's hardware is.
+hardware_section() {
+	case $1 in
+	tpm) cat <<CONF ;;
+tpm {
+	tcti = "$TCTI"
+	auth_file = "$DIR/tpm-auth"
+	pcrs = {7}
+	deadline = "${KMS_RIG_DEADLINE:-20s}"
+}
+CONF
+	pkcs11) cat <<CONF ;;
+pkcs11 hsm {
+	module = "$(token_module)"
+	environment = {"SOFTHSM2_CONF=$TOKEN_CONF"}
+	token = "kms"
+	pin_file = "$DIR/pkcs11-pin"
+	deadline = "${KMS_RIG_DEADLINE:-20s}"
+}
+CONF
+	esac
+}
+
+# write_config SLOT: the auth value of the TPM's slot and kms.conf, once. 256 MiB of locked memory are
 # more than many shells may have; then the instance runs without, and kmsd says so.
 write_config() {
 	local unlocked=false limit
@@ -94,12 +150,7 @@ audit = "$DIR/audit"
 audit_segment = ${KMS_RIG_SEGMENT:-16777216}
 helper = "$BUILD/kms-seal"
 allow_unlocked = $unlocked
-tpm {
-	tcti = "$TCTI"
-	auth_file = "$DIR/tpm-auth"
-	pcrs = {7}
-	deadline = "${KMS_RIG_DEADLINE:-20s}"
-}
+$(hardware_section "$1")
 CONF
 }
 
@@ -114,6 +165,7 @@ case ":\$PATH:" in
 *) export PATH='$BUILD':"\$PATH" ;;
 esac
 ENV
+	[[ ! -d $DIR/softhsm ]] || printf "export SOFTHSM2_CONF='%s'\n" "$TOKEN_CONF" >>"$DIR/env"
 }
 
 start_tpm() {

@@ -156,7 +156,7 @@ start_kmsd
 ctl wait >/dev/null
 use_dir "$place/thief"
 make_dirs
-write_config
+write_config tpm
 start_tpm
 start_kmsd
 settled

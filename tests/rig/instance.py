@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One kmsd with its software TPM in a folder of its own, for tests. Waits for events, never for
+"""One kmsd with its software TPM or token in a folder of its own, for tests. Waits for events, never for
 time: kmsd says its state through sd_notify, ends of processes come through pidfds. Whatever a
 test does, nothing outlives the Instance."""
 import ctypes
@@ -54,6 +54,19 @@ tpm {{
 }}
 """
 
+TOKEN_CONFIG = """\
+pkcs11 hsm {{
+	module = "{token_module}"
+	environment = {{"SOFTHSM2_CONF={dir}/softhsm/softhsm2.conf"}}
+	token = "kms"
+	pin_file = "{dir}/pkcs11-pin"
+	deadline = "{deadline}"
+}}
+"""
+
+TOKEN_MODULES = [pathlib.Path(p) / "libsofthsm2.so" for p in (
+    "/usr/lib/softhsm", "/usr/lib64/softhsm", "/usr/lib64/pkcs11", "/usr/local/lib/softhsm")]
+
 DEFAULTS = {"socket_mode": "0600", "admin_group": "", "audit_segment": 2 << 20,
             "max_connections": 16384, "max_versions": 1000, "frame_timeout": "2s",
             "deadline": "10s", "pcrs": "7", "log_level": "info", "helper": BUILD / "kms-seal"}
@@ -100,10 +113,10 @@ def name_of(pid):
 
 
 class Instance:
-    def __init__(self, folder=None, env=None, init=True, wrapper=(), **config):
+    def __init__(self, folder=None, env=None, init=True, wrapper=(), slot="tpm", **config):
         self.own_dir = folder is None
         self.dir = pathlib.Path(folder or tempfile.mkdtemp(prefix="kms-", dir="/tmp"))
-        self.env, self.wrapper = dict(env or {}), list(wrapper)
+        self.env, self.wrapper, self.slot = dict(env or {}), list(wrapper), slot
         self.store = pathlib.Path(config.pop("store", self.dir / "store"))
         self.audit = pathlib.Path(config.pop("audit", self.dir / "audit"))
         self.config = {**DEFAULTS, **config}
@@ -113,14 +126,17 @@ class Instance:
         for folder in (self.store, self.audit):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._make_auth()
+        if slot == "pkcs11":
+            self.make_token()
         self.write_config()
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self.dir / "notify"))
-        self.start_tpm()
+        if slot == "tpm":
+            self.start_tpm()
         if init:
             self.start()
             with self.client() as c:
-                c.call("init", slot="tpm")
+                c.call("init", slot=slot)
             self.wait_state("unsealed")
 
     def __enter__(self):
@@ -144,9 +160,31 @@ class Instance:
 
     def write_config(self, **changes):
         self.config.update(changes)
-        (self.dir / "kms.conf").write_text(CONFIG.format(
+        text = CONFIG + (TOKEN_CONFIG if self.slot == "pkcs11" else "")
+        (self.dir / "kms.conf").write_text(text.format(
             dir=self.dir, store=self.store, audit=self.audit, tpm_socket=self.tpm_socket,
+            token_module=next((m for m in TOKEN_MODULES if m.exists()), "/none"),
             **self.config))
+
+    # ---- the token -----------------------------------------------------------------------
+
+    def make_token(self, label="kms"):
+        """A token of SoftHSM, and its PIN in a file."""
+        pin, conf = self.dir / "pkcs11-pin", self.dir / "softhsm" / "softhsm2.conf"
+        if not conf.exists():
+            (conf.parent / "tokens").mkdir(mode=0o700, parents=True)
+            conf.write_text(f"directories.tokendir = {conf.parent}/tokens\n"
+                            "objectstore.backend = file\nlog.level = ERROR\n")
+            pin.touch(mode=0o600)
+            pin.write_text(secrets.token_hex(8))
+        self.token("--init-token", "--free", "--label", label, "--pin", pin.read_text(),
+                   "--so-pin", "12345678")
+
+    def token(self, *command):
+        """Runs softhsm2-util against this token."""
+        env = os.environ | {"SOFTHSM2_CONF": str(self.dir / "softhsm" / "softhsm2.conf")}
+        return subprocess.run(["softhsm2-util", *command], check=True, capture_output=True,
+                              env=env, timeout=PATIENCE).stdout
 
     # ---- the TPM -------------------------------------------------------------------------
 
