@@ -54,11 +54,12 @@ def check_options():
     sample = text("packaging/kms.conf")
     options = re.findall(r'CFG_(?:STR|INT|BOOL|INT_LIST)\("(\w+)", ("[^"]*"|\w+)', source.read_text())
     for name, default in options:
-        found = re.search(rf"^#\s*{name} = (.*)$", sample, re.MULTILINE)
+        found = re.findall(rf"^#\s*{name} = (.*)$", sample, re.MULTILINE)  # in several sections
         if not found:
             report.add("packaging/kms.conf", f"the option {name} is not shown")
-        elif default.strip('"').removeprefix("cfg_") != found[1].strip('"') and default[0] in '"c0123456789':
-            report.add("packaging/kms.conf", f"{name} = {found[1]}, but the default is {default}")
+        elif default[0] in '"c0123456789' and \
+                default.strip('"').removeprefix("cfg_") not in [x.strip('"') for x in found]:
+            report.add("packaging/kms.conf", f"{name} = {found}, but the default is {default}")
 
 
 def check_paths(page):
