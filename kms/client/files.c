@@ -91,6 +91,13 @@ static enum kms_code choose_context(struct kms *c, const struct kms_envelope *e,
 	return KMS_CODE_OK;
 }
 
+static void note(struct kms_envelope_info *info, const struct kms_item *item)
+{
+	info->version = item->version;
+	info->rewrap_advised = item->rewrap_advised;
+	info->compromised = item->compromised;
+}
+
 enum kms_code kms_envelope_unwrap(
     struct kms_envelope *e, struct kms *c, const struct kms_context *context)
 {
@@ -109,25 +116,29 @@ enum kms_code kms_envelope_unwrap(
 
 	if (item->plaintext.n != KEY_BITS_LEN)
 		return error_set(&c->error, KMS_E_INTEGRITY, "what is wrapped is not a data key");
-	return kms_envelope_unlock(e, item->plaintext, &c->error);
+	code = kms_envelope_unlock(e, item->plaintext, &c->error);
+	if (code == KMS_CODE_OK)
+		note(&envelope_header(e)->info, item);
+	return code;
 }
 
-static enum kms_code decrypt_all(struct kms *c, struct kms_envelope *e, int out_fd)
+enum kms_code kms_envelope_read_all(
+    struct kms_envelope *e, const struct kms_sink *to, struct kms_error *err)
 {
 	AUTO(buf_done) struct buf piece = { .p = NULL };
-	const struct kms_sink to = kms_sink_fd(&out_fd);
 	size_t n = 1;
 
-	enum kms_code code = call_fail(c, buf_reserve(&piece, PIECE));
-	while (code == KMS_CODE_OK && n > 0) {
-		code = kms_envelope_read(e, piece.p, PIECE, &n, &c->error);
+	if (buf_reserve(&piece, PIECE) != KMS_OK)
+		return error_set(err, KMS_E_NO_MEMORY, NULL);
+	while (n > 0) {
+		enum kms_code code = kms_envelope_read(e, piece.p, PIECE, &n, err);
 		if (code != KMS_CODE_OK)
 			return code;
-		int error = to.write(to.user, piece.p, n);
+		int error = to->write(to->user, piece.p, n);
 		if (error != 0)
-			return fail_io(c, error);
+			return error_set(err, KMS_E_IO, strerrordesc_np(error));
 	}
-	return code;
+	return KMS_CODE_OK;
 }
 
 enum kms_code kms_decrypt_fd(
@@ -135,11 +146,12 @@ enum kms_code kms_decrypt_fd(
 {
 	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
 	const struct kms_source from = fd_stream(&in_fd);
+	const struct kms_sink to = kms_sink_fd(&out_fd);
 
 	enum kms_code code = kms_envelope_open(&from, &e, &c->error);
 	if (code == KMS_CODE_OK)
 		code = kms_envelope_unwrap(e, c, context);
-	return code == KMS_CODE_OK ? decrypt_all(c, e, out_fd) : code;
+	return code == KMS_CODE_OK ? kms_envelope_read_all(e, &to, &c->error) : code;
 }
 
 /* ---- Rewrapping --------------------------------------------------------------------------- */

@@ -45,6 +45,9 @@ struct kms_envelope_info {
 	bool values_hidden;
 	uint32_t format;    /* 1 */
 	size_t header_size; /* bytes before the encrypted part */
+	/* What kmsd said of the wrapped key: as in struct kms_item, zero before kms_envelope_unwrap(). */
+	uint32_t version;
+	bool rewrap_advised, compromised;
 };
 
 /* Zero all of it, then set what you need. */
@@ -90,6 +93,9 @@ KMS_API KMS_CHECKED enum kms_code kms_envelope_read(
 /* Clear bytes from an offset; *out_n 0: the offset is at or past the end. Does not move the above. */
 KMS_API KMS_CHECKED enum kms_code kms_envelope_read_at(struct kms_envelope *e, uint64_t offset,
     void *p, size_t n, size_t *out_n, struct kms_error *err);
+/* All bytes that kms_envelope_read() has not given yet, to a sink. */
+KMS_API KMS_CHECKED enum kms_code kms_envelope_read_all(
+    struct kms_envelope *e, const struct kms_sink *to, struct kms_error *err);
 /* Wipes, frees, and sets *e to NULL. */
 KMS_API void kms_envelope_free(struct kms_envelope **e);
 

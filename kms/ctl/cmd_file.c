@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kms/base/secret.h"
+#include "kms/client/fd.h"
 #include "kms/ctl/ctl.h"
 #include "kms/ctl/file.h"
 #include "kms/ctl/prove.h"
@@ -16,7 +17,7 @@ enum {
 	STEP = 256 * 1024 /* clear bytes in memory at once */
 };
 
-/* One run of encrypt. */
+/* One run of encrypt or decrypt. */
 struct job {
 	const char *key, *from;
 	struct kms_context context;
@@ -189,7 +190,21 @@ kms_err cmd_encrypt(struct ctl *c)
 	return encrypt_file(c, &j);
 }
 
-static kms_err print_decrypted(struct ctl *c, const struct job *j)
+/* The file is given out all the same: whoever reads it must know that others may have, too. */
+static void advise(const struct ctl *c, const struct job *j, const struct kms_envelope_info *info)
+{
+	if (info->compromised)
+		ctl_talk(c,
+		    "%s: version %u of %s, which wraps its key, is compromised: encrypt the file "
+		    "anew.",
+		    j->from, (unsigned)info->version, info->key);
+	else if (info->rewrap_advised)
+		ctl_talk(c, "%s: %s has a newer version; `kmsctl rewrap FILE` moves its key there.",
+		    j->from, info->key);
+}
+
+static kms_err print_decrypted(
+    struct ctl *c, const struct job *j, const struct kms_envelope_info *info)
 {
 	AUTO(out_done) struct out o = { .field_n = 0 };
 	struct stat st;
@@ -199,24 +214,44 @@ static kms_err print_decrypted(struct ctl *c, const struct job *j)
 	out_str(&o, "file", NULL, j->out.path);
 	if (fstat(j->out.fd, &st) == 0)
 		out_u64(&o, "bytes", NULL, (uint64_t)st.st_size);
+	out_str(&o, "key", NULL, info->key);
+	out_u64(&o, "version", NULL, info->version);
+	out_bool(&o, "rewrap_advised", NULL, info->rewrap_advised);
+	out_bool(&o, "compromised", NULL, info->compromised);
 	return ctl_print(c, &o);
+}
+
+static kms_err decrypt_file(struct ctl *c, struct job *j)
+{
+	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
+	const struct kms_source from = fd_stream(&j->in);
+	const struct kms_sink to = kms_sink_fd(&j->out.fd);
+	struct kms_error error;
+
+	if (kms_envelope_open(&from, &e, &error) != KMS_CODE_OK)
+		return ctl_keep(c, &error);
+	TRY(ctl_ask(c, kms_envelope_unwrap(e, c->kms, j->context.n > 0 ? &j->context : NULL)));
+	/* Before the first byte: a stream may be played for hours. */
+	advise(c, j, kms_envelope_info(e));
+	if (kms_envelope_read_all(e, &to, &error) != KMS_CODE_OK)
+		return ctl_keep(c, &error);
+	TRY(target_sync(c, &j->out));
+	TRY(target_commit(c, &j->out));
+	return print_decrypted(c, j, kms_envelope_info(e));
 }
 
 kms_err cmd_decrypt(struct ctl *c)
 {
 	AUTO(job_done) struct job j = { .in = -1, .out = { .fd = -1, .folder = -1 } };
-	const struct kms_context context = args_context_of(&c->args.context);
 	const char *to = c->args.text[OPT_OUTPUT];
 
 	if (file_is_standard(to))
 		TRY(ctl_check_no_terminal(c, "the clear file", "use -o FILE or a pipe"));
 	j.from = c->args.operands[0];
+	j.context = args_context_of(&c->args.context);
 	TRY(file_open(c, j.from, &j.in));
 	TRY(ctl_connect(c));
 	TRY(target_open(c, to, &j.out));
 	TRY(check_places(c, &j));
-	TRY(ctl_ask(c, kms_decrypt_fd(c->kms, context.n > 0 ? &context : NULL, j.in, j.out.fd)));
-	TRY(target_sync(c, &j.out));
-	TRY(target_commit(c, &j.out));
-	return print_decrypted(c, &j);
+	return decrypt_file(c, &j);
 }

@@ -74,6 +74,8 @@ const char text_decrypt[] =
     "Writes the clear file, or to stdout as it goes with `-o -`. A file that was changed or cut\n"
     "is refused, and nothing is left of it; a stream ends with a failure then, so look at the\n"
     "exit status before you use what came.\n"
+    "If the version that wraps the file's key is compromised, the file is decrypted and stderr (or\n"
+    "\"compromised\" in --json) says so.\n"
     "\n"
     "Examples:\n"
     "  kmsctl decrypt call.kms -o call.wav\n"

@@ -296,6 +296,25 @@ def test_files_and_inspect(shared, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"clear", "locked", "back"}
 
 
+@pytest.mark.parametrize("verb, says, advised, compromised", [
+    (None, b"", False, False),
+    ("rotate", b"newer version", True, False),
+    ("compromise --yes", b"version 1 of k, which wraps its key, is compromised", True, True)])
+def test_decrypt_tells_of_the_version(kms, tmp_path, verb, says, advised, compromised):
+    clear, locked, back = (tmp_path / n for n in ("clear", "locked", "back"))
+    clear.write_bytes(b"voice")
+    kms.ctl("key", "create", "k")
+    kms.ctl("encrypt", "k", clear, "-o", locked)
+    if verb:
+        kms.ctl("key", *verb.split(), "k")
+    told = kms.ctl("decrypt", locked, "-o", back)
+    assert (told["key"], told["version"]) == ("k", 1) and back.read_bytes() == b"voice"
+    assert (told["rewrap_advised"], told["compromised"]) == (advised, compromised)
+    done = run("decrypt", locked, "-o", "-", kms=kms)
+    assert done.returncode == 0 and done.stdout == b"voice"
+    assert says in done.stderr and bool(done.stderr) == bool(says)
+
+
 def test_hidden_context(shared, tmp_path):
     locked = tmp_path / "locked"
     shared.ctl("encrypt", "k", "-", "-o", locked, "--context", "call=0001", "--hide-context",

@@ -202,6 +202,7 @@ struct toy {
 	uint8_t version;
 	uint8_t next_key; /* each issued key is this byte 32 times, then the next one */
 	size_t padding;   /* bytes that a rewrapped key is longer by */
+	bool compromised; /* what unwrap says of the version */
 };
 
 /* The same for every order of the pairs. */
@@ -266,6 +267,8 @@ static inline bool toy_serve(struct fake *f, const struct request *r)
 		item.wrapped = bytes_of(wrapped, TOY_WRAPPED + t->padding);
 	} else {
 		item.plaintext = bytes_of(key, sizeof(key));
+		item.compromised = t->compromised;
+		item.rewrap_advised = t->compromised;
 	}
 	fake_answer(f, &a);
 	return true;

@@ -250,6 +250,58 @@ static void a_source_reads_from_anywhere(void **state)
 	}
 }
 
+static void an_envelope_tells_of_its_version(void **state)
+{
+	struct desk *d = *state;
+	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
+	const struct kms_source from = kms_source_fd(&d->locked);
+	const struct kms_envelope_info *info;
+
+	encrypt(d, false);
+	d->toy.version = 3;
+	assert_int_equal(kms_envelope_open(&from, &e, NULL), KMS_CODE_OK);
+	info = kms_envelope_info(e);
+	/* Nothing is claimed that kmsd has not said. */
+	d->toy.compromised = true;
+	assert_int_equal(kms_envelope_unwrap(e, d->c, &other_context), KMS_CODE_INTEGRITY);
+	assert_true(info->version == 0 && !info->compromised && !info->rewrap_advised);
+	d->toy.compromised = false;
+	assert_int_equal(kms_envelope_unwrap(e, d->c, NULL), KMS_CODE_OK);
+	assert_true(info->version == 3 && !info->compromised && !info->rewrap_advised);
+	d->toy.compromised = true;
+	assert_int_equal(kms_envelope_unwrap(e, d->c, NULL), KMS_CODE_OK);
+	assert_true(info->version == 3 && info->compromised && info->rewrap_advised);
+}
+
+static void what_is_left_goes_to_a_sink(void **state)
+{
+	struct desk *d = *state;
+	AUTO(kms_envelope_free) struct kms_envelope *e = NULL;
+	const struct kms_source from = kms_source_fd(&d->locked);
+	const struct kms_sink to = kms_sink_fd(&d->back);
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	const struct kms_sink nowhere = kms_sink_fd(&full);
+	struct kms_error err;
+	uint8_t first[1000];
+	size_t n;
+
+	encrypt(d, false);
+	assert_int_equal(kms_envelope_open(&from, &e, &err), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read_all(e, &to, &err), KMS_CODE_BAD_REQUEST);
+	assert_int_equal(kms_envelope_unwrap(e, d->c, NULL), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read(e, first, sizeof(first), &n, &err), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read_all(e, &to, &err), KMS_CODE_OK);
+	assert_int_equal(lseek(d->back, 0, SEEK_END), SIZE - sizeof(first));
+	/* At the end there is nothing left, also for a sink that takes nothing. */
+	assert_int_equal(kms_envelope_read_all(e, &nowhere, &err), KMS_CODE_OK);
+	kms_envelope_free(&e);
+	assert_int_equal(kms_envelope_open(&from, &e, &err), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_unwrap(e, d->c, NULL), KMS_CODE_OK);
+	assert_int_equal(kms_envelope_read_all(e, &nowhere, &err), KMS_CODE_INTERNAL);
+	assert_string_equal(err.detail, strerrordesc_np(ENOSPC));
+	assert_int_equal(close(full), 0);
+}
+
 static void rewrapping_leaves_the_rest_alone(void **state)
 {
 	struct desk *d = *state;
@@ -414,6 +466,8 @@ int main(void)
 		ON_DESK(pipes_will_do),
 		ON_DESK(a_pipe_reads_forward_only),
 		ON_DESK(a_source_reads_from_anywhere),
+		ON_DESK(an_envelope_tells_of_its_version),
+		ON_DESK(what_is_left_goes_to_a_sink),
 		ON_DESK(rewrapping_leaves_the_rest_alone),
 		ON_DESK(a_failed_rewrap_changes_nothing),
 		ON_DESK(another_files_key_does_not_open),
