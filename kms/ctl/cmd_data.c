@@ -200,6 +200,11 @@ static void fd_close(const int *fd)
 		(void)close(*fd);
 }
 
+static kms_err refuse_file(struct ctl *c, const char *path, const char *why)
+{
+	return ctl_refuse(c, KMS_E_IO, "%s: %s", path, why);
+}
+
 /* In place: only the wrapped key in the file's head changes. */
 static kms_err rewrap_envelope(struct ctl *c, const char *path, int fd)
 {
@@ -211,14 +216,42 @@ static kms_err rewrap_envelope(struct ctl *c, const char *path, int fd)
 		return ctl_usage(
 		    c, "an encrypted file is rewrapped in place, under its own context");
 	TRY(ctl_connect(c));
-	TRY(ctl_ask(
-	    c, kms_envelope_rewrap_fd(c->kms, context.n > 0 ? &context : NULL, fd, &version)));
+	kms_err e = ctl_ask(
+	    c, kms_envelope_rewrap_fd(c->kms, context.n > 0 ? &context : NULL, fd, &version));
+	if (e == KMS_E_IO)
+		return refuse_file(c, path, kms_last_error(c->kms)->detail);
+	TRY(e);
 	if (fsync(fd) != 0)
-		return ctl_refuse(c, KMS_E_IO, "%s: %s", path, strerrordesc_np(errno));
+		return refuse_file(c, path, strerrordesc_np(errno));
 	out_str(&o, "file", NULL, path);
 	out_u64(&o, "version", NULL, version);
 	ctl_talk(c, "%s: its key is under version %u now.", path, (unsigned)version);
 	return c->style.json ? ctl_print(c, &o) : KMS_OK;
+}
+
+/*
+ * Opens an envelope for reading and writing; *out_fd is -1 for anything else. One that can only be
+ * read is refused as a file: kmsd would take it for a damaged wrapped key.
+ */
+static kms_err open_envelope(struct ctl *c, const char *path, int *out_fd)
+{
+	AUTO(fd_close) int fd = -1;
+	struct stat st;
+
+	/* To open a pipe and close it again would end its writer. */
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return KMS_OK;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	int error = fd < 0 ? errno : 0;
+	if (fd < 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || !is_envelope(fd))
+		return KMS_OK;
+	if (error != 0)
+		return refuse_file(c, path, strerrordesc_np(error));
+	*out_fd = fd;
+	fd = -1;
+	return KMS_OK;
 }
 
 kms_err cmd_rewrap(struct ctl *c)
@@ -226,10 +259,11 @@ kms_err cmd_rewrap(struct ctl *c)
 	AUTO(wrapfile_done) struct wrapfile in = { .n = 0 };
 	AUTO(buf_done) struct buf text = { .n = 0 };
 	const char *path = c->args.operand_n > 0 ? c->args.operands[0] : NULL;
-	bool named = path != NULL && !file_is_standard(path);
-	AUTO(fd_close) int fd = named ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	AUTO(fd_close) int fd = -1;
 
-	if (fd >= 0 && is_envelope(fd))
+	if (!file_is_standard(path))
+		TRY(open_envelope(c, path, &fd));
+	if (fd >= 0)
 		return rewrap_envelope(c, path, fd);
 	TRY(wrapfile_read(c, path, &in));
 	TRY(ctl_connect(c));

@@ -267,6 +267,38 @@ def test_rewrap_of_a_file(kms, tmp_path):
     assert (tmp_path / "again").read_bytes() == clear.read_bytes()
 
 
+# Root may write everywhere, unless it gives that up.
+MERE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+
+
+def test_rewrap_of_a_file_that_may_not_be_written(kms, tmp_path):
+    kms.ctl("key", "create", "k")
+    clear, sealed, key = tmp_path / "call", tmp_path / "call.kms", tmp_path / "key"
+    clear.write_bytes(b"voice")
+    kms.ctl("encrypt", "k", clear, "-o", sealed)
+    key.write_bytes(issue(kms))
+    kms.ctl("key", "rotate", "k")
+    sealed.chmod(0o400)
+    key.chmod(0o400)
+    tmp_path.chmod(0o500)
+    before = sealed.read_bytes()
+
+    def rewrap(path):
+        return subprocess.run([*MERE, KMSCTL, "rewrap", path, "--json"], capture_output=True,
+                              env=environment(kms), timeout=PATIENCE)
+
+    done = rewrap(sealed)
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 7 and (error["name"], error["detail"]) == (
+        "io", f"{sealed}: Permission denied")
+    assert sealed.read_bytes() == before
+    assert json.loads(rewrap(key).stdout)["version"] == 2, "a wrapped key is only read"
+    sealed.chmod(0o600)
+    assert json.loads(rewrap(sealed).stdout)["version"] == 2, "in place: the folder does not matter"
+    assert rewrap(tmp_path / "none").returncode == 2
+    tmp_path.chmod(0o700)
+
+
 def test_mac_and_random(shared):
     first = shared.ctl("mac", "k", input=b"+81 3 1234")
     assert len(base64.b64decode(first["mac"])) == 32
