@@ -57,12 +57,14 @@ static void put_who(struct out *o, const struct record *r)
 	put_text(o, "purpose", "purpose", r->purpose);
 }
 
-static void put_what(struct out *o, const struct record *r)
+static void put_what(struct out *o, const struct record *r, const char *key)
 {
 	out_str(o, "op", "operation", op_name(r->op));
 	out_str(o, "result", "result", recordview_result(r->result));
 	out_paint(o, r->result == KMS_OK ? OUT_GREEN : OUT_RED);
 	put_text(o, "detail", "detail", r->detail);
+	if (key != NULL)
+		out_str(o, "key", "key", key);
 	put_hex(o, "id", "key id", r->key.b, sizeof(r->key.b));
 	put_text(o, "class", "class", r->key_class);
 	put_u64(o, "version", "version", r->version);
@@ -99,10 +101,10 @@ static void put_items(struct out *o, const struct record *r)
 	}
 }
 
-void recordview_put(struct out *o, const struct record *r)
+void recordview_put(struct out *o, const struct record *r, const char *key)
 {
 	put_who(o, r);
-	put_what(o, r);
+	put_what(o, r, key);
 	put_proof(o, r);
 	put_items(o, r);
 }
@@ -115,7 +117,7 @@ static kms_err put_named(struct buf *line, const char *name, struct bytes value)
 	return text_escape(value, line);
 }
 
-static kms_err make_line(const struct record *r, struct buf *line)
+static kms_err make_line(const struct record *r, const char *key, struct buf *line)
 {
 	char time[CLOCK_TEXT_LEN], id[2 * ID_SHOWN + 1] = "-", text[LINE_LEN];
 	bool has_key = !is_zero(bytes_of(r->key.b, sizeof(r->key.b)));
@@ -128,7 +130,8 @@ static kms_err make_line(const struct record *r, struct buf *line)
 	TRY(buf_put(line, bytes_of_str(text)));
 	TRY(text_escape(r->identity, line));
 	if (has_key) {
-		(void)snprintf(text, sizeof(text), "  key=%s.%u", id, (unsigned)r->version);
+		(void)snprintf(text, sizeof(text), "  key=%s.%u", key != NULL ? key : id,
+		    (unsigned)r->version);
 		TRY(buf_put(line, bytes_of_str(text)));
 	}
 	if (r->batch > 1) {
@@ -141,11 +144,11 @@ static kms_err make_line(const struct record *r, struct buf *line)
 	return put_named(line, "  detail=", r->detail);
 }
 
-kms_err recordview_line(struct out *o, const struct record *r)
+kms_err recordview_line(struct out *o, const struct record *r, const char *key)
 {
 	AUTO(buf_done) struct buf line = { .n = 0 };
 
-	TRY(make_line(r, &line));
+	TRY(make_line(r, key, &line));
 	out_bare(o, buf_bytes(&line));
 	return KMS_OK;
 }

@@ -93,7 +93,8 @@ const char text_inspect[] =
 
 const char text_audit_tail[] =
     "One line for each record: its number, when, who, what, on which key, and how it went. With\n"
-    "--json one object a line. -f goes on until it is stopped. Reading leaves a record itself.\n"
+    "--json one object a line. -f goes on until it is stopped. Reading leaves a record itself, and\n"
+    "so does asking for the names of keys: records hold ids alone.\n"
     "\n"
     "Examples:\n"
     "  kmsctl audit tail --lines 20\n"

@@ -9,13 +9,14 @@ import time
 
 import pytest
 from audit import Broken, crc32c, read_log, records
+from command import KMSCTL, environment
+from instance import PATIENCE
 
 from shim import FAIL, FOR_EVER, SYNC, WRITE, Shim
 from wire import frame, fresh_idem
 from test_store import fill, small  # noqa: F401 (a fixture)
 
 CONTEXT = {"call": "1"}
-
 
 
 def one_record(kms, c, op, result, **args):
@@ -282,6 +283,26 @@ def test_audit_tail_command(kms):
     assert any(r.get("op") == "issue" and r.get("subject") == "agent-7" for r in lines)
     text = kms.ctl("audit", "tail", text=True).decode()
     assert "issue" in text and "agent-7" in text
+
+
+def test_records_are_shown_with_names_of_keys(kms):
+    """The log has ids; names come from the list of keys, also of a key made while tail follows."""
+    key = kms.ctl("key", "create", "rec")
+    kms.ctl("issue", "rec", "--wrapped-only")
+    lines = kms.ctl("audit", "tail")
+    (issued,) = [r for r in lines if r["op"] == "issue"]
+    assert (issued["key"], issued["id"]) == ("rec", key["id"])
+    assert all("key" not in r for r in lines if "id" not in r)
+    assert kms.ctl("audit", "show", issued["seq"])["key"] == "rec"
+    assert "  key=rec.1" in kms.ctl("audit", "tail", text=True).decode()
+    with subprocess.Popen(["timeout", str(PATIENCE), KMSCTL, "audit", "tail", "-f", "--lines", "1"],
+                          env=environment(kms), stdout=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout.readline()
+        kms.ctl("key", "create", "newer")
+        kms.ctl("issue", "newer", "--wrapped-only")
+        line = next((x for x in tail.stdout if " issue " in x), "none came")
+        tail.terminate()
+    assert "  key=newer.1" in line
 
 
 def test_strange_subject_is_shown_harmlessly(kms):
