@@ -5,10 +5,11 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
-from instance import BUILD, ROOT
+from instance import BUILD, PATIENCE, ROOT
 
 VOICE = pathlib.Path("/usr/share/sounds/alsa/Front_Center.wav")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
@@ -74,3 +75,26 @@ def test_first_steps_of_the_readme(tmp_path):
         assert (tmp_path / "call.wav").read_bytes() == VOICE.read_bytes()
     finally:
         subprocess.run(["bash", ROOT / "tests/rig/down.sh", place], env=env, capture_output=True)
+
+
+def test_libkms_is_installed_and_used_as_its_guide_says(tmp_path):
+    """The lines of «Install and compile» in a copy of the source, with a folder for a system."""
+    guide = (ROOT / "docs" / "libkms.md").read_text()
+    section = guide.split("## Install and compile")[1].split("\n## ")[0]
+    lines = [line.replace("sudo ", "") for line in re.findall(r"^    (\S.*)$", section, re.M)]
+    assert lines[-1].startswith("cc ") and "ldconfig" in lines
+    lines.remove("ldconfig")
+    clone, system = tmp_path / "clone", tmp_path / "system"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".git", "build*", "__pycache__"))
+    script = ["set -e", *lines[:-1],
+              f'export PKG_CONFIG_PATH=$(dirname "$(find {system} -name kms.pc)")', lines[-1],
+              "export LD_LIBRARY_PATH=$(pkg-config --variable=libdir kms)",
+              "readelf -d recorder | grep NEEDED >&2", "./recorder"]
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("KMS_", "PKG_CONFIG"))}
+    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=clone, capture_output=True,
+                          text=True, env=env | {"DESTDIR": str(system)}, timeout=PATIENCE * 20)
+    assert done.returncode == 2 and "usage: recorder" in done.stderr, done.stdout + done.stderr
+    assert "[libkms.so.0]" in done.stderr
+    installed = {p.name for p in system.rglob("*") if not p.is_dir()}
+    assert {"kms.h", "kms_envelope.h", "kms.pc", "libkms.so", "libkms.so.0"} <= installed
+    assert not {"kmsd", "kmsctl"} & installed, "the client alone"
