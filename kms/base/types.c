@@ -138,3 +138,16 @@ bool name_valid(struct bytes name)
 	}
 	return true;
 }
+
+bool context_name_valid(struct bytes name)
+{
+	if (name.n == 0 || name.n > CONTEXT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		uint8_t c = name.p[i];
+		/* '=' and ',' join pairs where people read and write them. */
+		if (c < ' ' || c > '~' || c == '=' || c == ',')
+			return false;
+	}
+	return true;
+}

@@ -124,3 +124,5 @@ const char *op_name(enum op op);
 enum op op_from_name(struct bytes name);
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,63}, compared byte for byte, never normalised. */
 bool name_valid(struct bytes name);
+/* Of a pair of a context: 1 to 64 bytes of printable ASCII, neither '=' nor ','. */
+bool context_name_valid(struct bytes name);

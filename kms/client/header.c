@@ -26,26 +26,12 @@ static kms_err put_short(struct buf *out, struct bytes x)
 	return buf_put(out, x);
 }
 
-/* The alphabet of kms/keys: a name ends up where people read it. */
-static bool name_clean(struct bytes name)
-{
-	if (name.n == 0 || name.n > CONTEXT_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++) {
-		uint8_t c = name.p[i];
-
-		if (c < ' ' || c > '~' || c == '=' || c == ',')
-			return false;
-	}
-	return true;
-}
-
 static kms_err put_pair(struct buf *out, const struct kms_pair *pair, bool hide)
 {
 	struct bytes name = bytes_of(pair->name, strnlen(pair->name, CONTEXT_NAME_MAX + 1));
 	struct bytes value = bytes_of(pair->value.p, pair->value.n);
 
-	if (!name_clean(name) || value.n > CONTEXT_VALUE_MAX)
+	if (!context_name_valid(name) || value.n > CONTEXT_VALUE_MAX)
 		return KMS_E_BAD_CONTEXT;
 	TRY(put_short(out, name));
 	return buf_put_var(out, hide ? bytes_of(NULL, 0) : value);
@@ -139,7 +125,7 @@ static kms_err read_pairs(struct reader *r, struct header *h)
 		struct bytes name = read_short(r);
 		struct bytes value = read_var(r);
 
-		if (!name_clean(name) || value.n > CONTEXT_VALUE_MAX)
+		if (!context_name_valid(name) || value.n > CONTEXT_VALUE_MAX)
 			return KMS_E_INTEGRITY;
 		if (h->info.values_hidden && value.n > 0)
 			return KMS_E_INTEGRITY;

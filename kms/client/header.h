@@ -11,6 +11,7 @@
 
 #include "kms/base/base.h"
 #include "kms/base/buf.h"
+#include "kms/base/types.h"
 #include "kms/client/kms.h"
 
 enum {

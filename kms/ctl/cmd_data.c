@@ -50,19 +50,33 @@ static kms_err read_clear(struct ctl *c, struct buf *out)
 	return out->n > 0 ? KMS_OK : ctl_refuse(c, KMS_E_BAD_REQUEST, "the input is empty");
 }
 
-kms_err cmd_wrap(struct ctl *c)
+typedef enum kms_code clear_call(struct kms *c, const char *key, struct kms_bytes clear,
+    const struct kms_context *context, struct kms_result **out);
+
+/* What wrap and mac share: NAME, a clear input, a context, and one item as the answer. */
+static kms_err ask_clear(
+    struct ctl *c, clear_call *call, struct kms_result **r, const struct kms_item **out)
 {
-	AUTO(kms_result_free) struct kms_result *r = NULL;
-	AUTO(out_done) struct out o = { .field_n = 0 };
 	AUTO(buf_done) struct buf clear = { .n = 0 };
 	const struct kms_context context = args_context_of(&c->args.context);
 	size_t n;
 
 	TRY(read_clear(c, &clear));
 	TRY(ctl_connect(c));
-	TRY(ctl_ask(c,
-	    kms_wrap(c->kms, c->args.operands[0], kms_bytes_of(clear.p, clear.n), &context, &r)));
-	const struct kms_item *item = kms_result_items(r, &n);
+	TRY(ctl_ask(
+	    c, call(c->kms, c->args.operands[0], kms_bytes_of(clear.p, clear.n), &context, r)));
+	*out = kms_result_items(*r, &n);
+	return KMS_OK;
+}
+
+kms_err cmd_wrap(struct ctl *c)
+{
+	AUTO(kms_result_free) struct kms_result *r = NULL;
+	AUTO(out_done) struct out o = { .field_n = 0 };
+	const struct kms_context context = args_context_of(&c->args.context);
+	const struct kms_item *item;
+
+	TRY(ask_clear(c, kms_wrap, &r, &item));
 	put_item(&o, item);
 	out_context(&o, "context", NULL, &context);
 	return give_public(c, &o, "wrapped", item->wrapped);
@@ -72,15 +86,9 @@ kms_err cmd_mac(struct ctl *c)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
 	AUTO(out_done) struct out o = { .field_n = 0 };
-	AUTO(buf_done) struct buf clear = { .n = 0 };
-	const struct kms_context context = args_context_of(&c->args.context);
-	size_t n;
+	const struct kms_item *item;
 
-	TRY(read_clear(c, &clear));
-	TRY(ctl_connect(c));
-	TRY(ctl_ask(
-	    c, kms_mac(c->kms, c->args.operands[0], kms_bytes_of(clear.p, clear.n), &context, &r)));
-	const struct kms_item *item = kms_result_items(r, &n);
+	TRY(ask_clear(c, kms_mac, &r, &item));
 	put_item(&o, item);
 	return give_public(c, &o, "mac", item->plaintext);
 }

@@ -2,17 +2,16 @@
 /* The chores thread: two queues and a loop; see chores.h. */
 #include "kms/keeper/chores.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "kms/audit/segment.h"
 #include "kms/base/log.h"
 #include "kms/base/queue.h"
+#include "kms/keeper/thread.h"
 
 enum {
-	QUEUE_LEN = 256,
-	STACK_BYTES = 512 * 1024
+	QUEUE_LEN = 256
 };
 
 struct chore {
@@ -44,18 +43,6 @@ static void *run(void *arg)
 	}
 }
 
-static kms_err start_thread(struct chores *c)
-{
-	pthread_attr_t attr;
-	if (pthread_attr_init(&attr) != 0)
-		return KMS_E_NO_MEMORY;
-	int r = pthread_attr_setstacksize(&attr, STACK_BYTES);
-	if (r == 0)
-		r = pthread_create(&c->thread, &attr, run, c);
-	(void)pthread_attr_destroy(&attr);
-	return r == 0 ? KMS_OK : KMS_E_NO_MEMORY;
-}
-
 static void parts_free(struct chores **c)
 {
 	if (*c == NULL)
@@ -78,7 +65,7 @@ kms_err chores_new(int dir_fd, uint32_t segment_size, struct chores **out)
 	c->segment_size = segment_size;
 	TRY(queue_new(QUEUE_LEN, &c->todo));
 	TRY(queue_new((size_t)2 * QUEUE_LEN, &c->finished));
-	TRY(start_thread(c));
+	TRY(thread_start(run, c, &c->thread));
 	*out = MOVE(c);
 	return KMS_OK;
 }

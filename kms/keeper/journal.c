@@ -5,7 +5,6 @@
  */
 #include "kms/keeper/journal.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -14,12 +13,12 @@
 
 #include "kms/base/queue.h"
 #include "kms/store/sqlite.h"
+#include "kms/keeper/thread.h"
 
 enum {
 	QUEUE_LEN = 1024,             /* jobs and notices under way; the loop keeps far below */
 	RETRY_NS = 250 * 1000 * 1000, /* between two tries of a stuck group */
-	STACK_BYTES = 512 * 1024,
-	SLICE_NS = 100 * 1000 /* the least that there is */
+	SLICE_NS = 100 * 1000         /* the least that there is */
 };
 
 /* linux/sched/types.h, whose header can't be had together with libc's sched.h. */
@@ -175,18 +174,6 @@ static void *run(void *arg)
 	}
 }
 
-static kms_err start_thread(struct journal *j)
-{
-	pthread_attr_t attr;
-	if (pthread_attr_init(&attr) != 0)
-		return KMS_E_NO_MEMORY;
-	int r = pthread_attr_setstacksize(&attr, STACK_BYTES);
-	if (r == 0)
-		r = pthread_create(&j->thread, &attr, run, j);
-	(void)pthread_attr_destroy(&attr);
-	return r == 0 ? KMS_OK : KMS_E_NO_MEMORY;
-}
-
 static void parts_free(struct journal **j)
 {
 	if (*j == NULL)
@@ -215,7 +202,7 @@ kms_err journal_new(int dir_fd, uint32_t segment_size, struct journal **out)
 	TRY(queue_new(QUEUE_LEN, &j->jobs));
 	TRY(queue_new(QUEUE_LEN, &j->notices));
 	TRY(segments_new(dir_fd, segment_size, &j->segments));
-	TRY(start_thread(j));
+	TRY(thread_start(run, j, &j->thread));
 	*out = MOVE(j);
 	return KMS_OK;
 }

@@ -75,28 +75,34 @@ kms_err op_key_destroy(
 	return submit(k, t, r);
 }
 
-/* Destruction is immediate, so there is never one to take back. */
-kms_err op_key_cancel_destroy(
-    struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+/* The key that is named, for the record too. */
+static kms_err find_key(
+    struct keeper *k, struct task *t, const struct request *r, const struct key **out)
 {
-	(void)out;
 	if (!name_valid(r->key))
 		return KMS_E_BAD_NAME;
 	const struct key *key = ring_find(k->ring, r->key);
 	if (key == NULL)
 		return KMS_E_NOT_FOUND;
 	t->record.key = key->id;
+	*out = key;
+	return KMS_OK;
+}
+
+/* Destruction is immediate, so there is never one to take back. */
+kms_err op_key_cancel_destroy(
+    struct keeper *k, struct task *t, const struct request *r, struct answer *out)
+{
+	const struct key *key;
+	(void)out;
+	TRY(find_key(k, t, r, &key));
 	return KMS_E_WRONG_STATE;
 }
 
 kms_err op_key_show(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
 {
-	if (!name_valid(r->key))
-		return KMS_E_BAD_NAME;
-	const struct key *key = ring_find(k->ring, r->key);
-	if (key == NULL)
-		return KMS_E_NOT_FOUND;
-	t->record.key = key->id;
+	const struct key *key;
+	TRY(find_key(k, t, r, &key));
 	t->record.key_class = bytes_of_str(key->key_class);
 	if (r->version != 0 && key_find_version(key, r->version) == NULL)
 		return KMS_E_NOT_FOUND;

@@ -163,8 +163,9 @@ static kms_err take_context(
 	return tags_item(w->k, pairs, *out_canon, w->lines[i].tag);
 }
 
-static kms_err wrap_item(const struct work *w, size_t i, const struct item *item, struct task *t)
+static kms_err wrap_item(const struct work *w, size_t i, const struct request *r, struct task *t)
 {
+	const struct item *item = &r->items[i];
 	struct bytes canon;
 	TRY(take_context(w, i, item->context, t, &canon));
 	if (item->data.n > PLAINTEXT_MAX)
@@ -177,8 +178,9 @@ static kms_err wrap_item(const struct work *w, size_t i, const struct item *item
 	return KMS_OK;
 }
 
-static kms_err mac_item(const struct work *w, size_t i, const struct item *item, struct task *t)
+static kms_err mac_item(const struct work *w, size_t i, const struct request *r, struct task *t)
 {
+	const struct item *item = &r->items[i];
 	struct bytes canon;
 	uint8_t *mac = NULL;
 	TRY(take_context(w, i, item->context, t, &canon));
@@ -297,7 +299,18 @@ static void fail_item(const struct work *w, size_t i, kms_err e, struct task *t)
 		t->record.result = e;
 }
 
-typedef kms_err item_run(const struct work *w, size_t i, const struct item *item, struct task *t);
+typedef kms_err item_run(const struct work *w, size_t i, const struct request *r, struct task *t);
+
+static void run_items(const struct work *w, struct task *t, const struct request *r, item_run *one,
+    struct answer *out)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		kms_err e = one(w, i, r, t);
+		if (e != KMS_OK)
+			fail_item(w, i, e, t);
+	}
+	answer_items(w, t, out);
+}
 
 /* wrap, mac: every item under the active version of the named key. */
 static kms_err run_named(
@@ -309,13 +322,9 @@ static kms_err run_named(
 	if (t->fate == TASK_PARK)
 		return KMS_OK;
 	fill_record(t, &w.use, w.n);
-	for (size_t i = 0; i < w.n; i++) {
+	for (size_t i = 0; i < w.n; i++)
 		w.lines[i].version = w.use.version->number;
-		kms_err e = one(&w, i, &r->items[i], t);
-		if (e != KMS_OK)
-			fail_item(&w, i, e, t);
-	}
-	answer_items(&w, t, out);
+	run_items(&w, t, r, one, out);
 	return KMS_OK;
 }
 
@@ -329,11 +338,9 @@ kms_err op_mac(struct keeper *k, struct task *t, const struct request *r, struct
 	return run_named(k, t, r, mac_item, out);
 }
 
-typedef kms_err blob_run(const struct work *w, size_t i, const struct request *r, struct task *t);
-
 /* unwrap, rewrap: each blob names its own key version. */
 static kms_err run_blobs(
-    struct keeper *k, struct task *t, const struct request *r, blob_run *one, struct answer *out)
+    struct keeper *k, struct task *t, const struct request *r, item_run *one, struct answer *out)
 {
 	struct work w;
 	TRY(begin(k, r->item_count, &w));
@@ -342,12 +349,7 @@ static kms_err run_blobs(
 		return KMS_OK;
 	}
 	t->record.batch = (uint32_t)w.n;
-	for (size_t i = 0; i < w.n; i++) {
-		kms_err e = one(&w, i, r, t);
-		if (e != KMS_OK)
-			fail_item(&w, i, e, t);
-	}
-	answer_items(&w, t, out);
+	run_items(&w, t, r, one, out);
 	return KMS_OK;
 }
 

@@ -9,22 +9,9 @@
 
 #include "kms/base/buf.h"
 
-static bool name_ok(struct bytes name)
-{
-	if (name.n < 1 || name.n > CONTEXT_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++) {
-		uint8_t c = name.p[i];
-		/* '=' and ',' join pairs where people read and write them. */
-		if (c < ' ' || c > '~' || c == '=' || c == ',')
-			return false;
-	}
-	return true;
-}
-
 static bool pair_ok(const struct context_pair *p)
 {
-	return name_ok(p->name) && p->value.n <= CONTEXT_VALUE_MAX;
+	return context_name_valid(p->name) && p->value.n <= CONTEXT_VALUE_MAX;
 }
 
 /* Bytewise; a name sorts behind its own beginning. */

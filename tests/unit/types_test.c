@@ -141,6 +141,25 @@ static void every_byte_is_judged(void **state)
 	assert_int_equal(others, 65);
 }
 
+static void names_of_pairs_are_printable(void **state)
+{
+	char long_name[66];
+	unsigned good = 0;
+
+	(void)state;
+	memset(long_name, 'n', sizeof(long_name));
+	assert_true(context_name_valid(bytes_of(long_name, 64)));
+	assert_false(context_name_valid(bytes_of(long_name, 65)));
+	assert_false(context_name_valid(bytes_of(NULL, 0)));
+	for (unsigned c = 0; c < 256; c++) {
+		const uint8_t name[] = { 'a', (uint8_t)c, 'b' };
+		good += context_name_valid(bytes_of(name, sizeof(name)));
+	}
+	assert_int_equal(good, '~' - ' ' + 1 - 2);
+	assert_false(context_name_valid(bytes_of_str("a=b")));
+	assert_false(context_name_valid(bytes_of_str("a,b")));
+}
+
 static void bytes_compare(void **state)
 {
 	(void)state;
@@ -162,6 +181,7 @@ int main(void)
 		cmocka_unit_test(good_names_are_valid),
 		cmocka_unit_test(bad_names_are_not),
 		cmocka_unit_test(every_byte_is_judged),
+		cmocka_unit_test(names_of_pairs_are_printable),
 		cmocka_unit_test(bytes_compare),
 	};
 
