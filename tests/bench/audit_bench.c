@@ -4,17 +4,11 @@
  * issue, with the group taken and freed after every 64; beside it the parts of which it is made.
  * Nothing is written. Prints ns for each; with --json one flat object.
  */
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "kms/audit/trail.h"
-#include "kms/base/clock.h"
+#include "tests/bench/steps.h"
 
 enum {
-	CALLS = 65536, /* of one round */
-	ROUNDS = 9,    /* the best counts: what disturbs a round only makes it slower */
-	GROUP = 64     /* records */
+	GROUP = 64 /* records */
 };
 
 struct work {
@@ -57,10 +51,7 @@ static kms_err step_crc(struct work *w)
 	return KMS_OK;
 }
 
-static const struct {
-	const char *name, *text;
-	kms_err (*step)(struct work *w);
-} steps[] = {
+static const struct step steps[] = {
 	{ "audit_append", "append a record, group of 64", step_append },
 	{ "audit_encode", "encode it", step_encode },
 	{ "audit_leaf", "its leaf hash", step_leaf },
@@ -106,72 +97,24 @@ static void finish(struct work *w)
 	secret_done();
 }
 
-static kms_err measure(struct work *w, size_t step, double *out_ns)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t start = clock_mono_us();
-		for (int i = 0; i < CALLS; i++)
-			TRY(steps[step].step(w));
-		uint64_t took = clock_mono_us() - start;
-		best = took < best ? took : best;
-	}
-	*out_ns = (double)best * 1000 / CALLS;
-	return KMS_OK;
-}
-
-static kms_err measure_all(struct work *w, double ns[static ARRAY_LEN(steps)])
-{
-	TRY(prepare(w));
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		TRY(measure(w, i, &ns[i]));
-	return KMS_OK;
-}
-
-static void print_text(const struct work *w, const double *ns)
-{
-	printf("a record of %zu bytes\n", w->encoded.n);
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		printf("%-28s %7.0f ns %10.0f/s\n", steps[i].text, ns[i], 1e9 / ns[i]);
-}
-
-static void print_json(const double *ns)
-{
-	printf("{");
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		printf("%s\"%s_ns\":%.0f,\"%s_ops\":%.0f", i == 0 ? "" : ",", steps[i].name, ns[i],
-		    steps[i].name, 1e9 / ns[i]);
-	printf("}\n");
-}
-
-/* Stays on the core where it is, unless the caller has pinned it already. */
-static void pin(void)
-{
-	cpu_set_t here;
-	int cpu = sched_getcpu();
-
-	CPU_ZERO(&here);
-	if (cpu >= 0) {
-		CPU_SET((size_t)cpu, &here);
-		(void)sched_setaffinity(0, sizeof(here), &here);
-	}
-}
-
 int main(int argc, char **argv)
 {
+	const struct step_rounds rounds = { .calls = 65536, .rounds = 9 };
+	bool json = steps_want_json(argc, argv);
 	static struct work w;
 	double ns[ARRAY_LEN(steps)];
 
-	pin();
-	kms_err e = measure_all(&w, ns);
-	if (e == KMS_OK && argc > 1 && strcmp(argv[1], "--json") == 0)
-		print_json(ns);
-	else if (e == KMS_OK)
-		print_text(&w, ns);
-	finish(&w);
+	steps_pin();
+	kms_err e = prepare(&w);
 	if (e == KMS_OK)
-		return 0;
-	fprintf(stderr, "audit_bench: %s\n", err_text(e));
-	return 1;
+		e = steps_measure(steps, ARRAY_LEN(steps), rounds, &w, ns);
+	if (e == KMS_OK && !json)
+		printf("a record of %zu bytes\n", w.encoded.n);
+	finish(&w);
+	if (e != KMS_OK) {
+		fprintf(stderr, "audit_bench: %s\n", err_text(e));
+		return 1;
+	}
+	steps_print(steps, ARRAY_LEN(steps), ns, json);
+	return 0;
 }

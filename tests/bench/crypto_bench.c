@@ -4,19 +4,13 @@
  * a master key with a context. Beside it the log's leaf hash and keyed tag, opening a wrapped key,
  * and a wrap whose expanded key is not cached. Prints ns for each; with --json one flat object.
  */
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "kms/base/clock.h"
 #include "kms/crypto/hash.h"
 #include "kms/crypto/rand.h"
 #include "kms/keys/context.h"
 #include "kms/keys/ring.h"
+#include "tests/bench/steps.h"
 
 enum {
-	CALLS = 100000, /* of one round */
-	ROUNDS = 7,     /* the best counts: what disturbs a round only makes it slower */
 	LEAF_LEN = 256, /* a record of an issue */
 	TAG_LEN = 48,
 	BLOB_MAX = KEY_BITS_LEN + WRAPPED_OVERHEAD_MAX
@@ -81,10 +75,7 @@ static kms_err step_tag(struct work *w)
 }
 
 /* In this order: what an unwrap opens was made by the issues before it. */
-static const struct {
-	const char *name, *text;
-	kms_err (*step)(struct work *w);
-} steps[] = {
+static const struct step steps[] = {
 	{ "crypto", "draw 32 bytes and wrap them", step_issue },
 	{ "crypto_cold", "the same, key not expanded", step_issue_cold },
 	{ "crypto_unwrap", "unwrap", step_unwrap },
@@ -131,72 +122,21 @@ static void finish(struct work *w)
 	secret_done();
 }
 
-static kms_err measure(struct work *w, size_t step, double *out_ns)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t start = clock_mono_us();
-		for (int i = 0; i < CALLS; i++)
-			TRY(steps[step].step(w));
-		uint64_t took = clock_mono_us() - start;
-		best = took < best ? took : best;
-	}
-	*out_ns = (double)best * 1000 / CALLS;
-	return KMS_OK;
-}
-
-static kms_err measure_all(struct work *w, double ns[static ARRAY_LEN(steps)])
-{
-	TRY(prepare(w));
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		TRY(measure(w, i, &ns[i]));
-	return KMS_OK;
-}
-
-static void print_text(const double *ns)
-{
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		printf("%-28s %7.0f ns %10.0f/s\n", steps[i].text, ns[i], 1e9 / ns[i]);
-}
-
-static void print_json(const double *ns)
-{
-	printf("{");
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		printf("%s\"%s_ns\":%.0f,\"%s_ops\":%.0f", i == 0 ? "" : ",", steps[i].name, ns[i],
-		    steps[i].name, 1e9 / ns[i]);
-	printf("}\n");
-}
-
-/* Stays on the core where it is, unless the caller has pinned it already. */
-static void pin(void)
-{
-	cpu_set_t here;
-	int cpu = sched_getcpu();
-
-	CPU_ZERO(&here);
-	if (cpu >= 0) {
-		CPU_SET((size_t)cpu, &here);
-		(void)sched_setaffinity(0, sizeof(here), &here);
-	}
-}
-
 int main(int argc, char **argv)
 {
+	const struct step_rounds rounds = { .calls = 100000, .rounds = 7 };
 	static struct work w;
 	double ns[ARRAY_LEN(steps)];
 
-	pin();
-	kms_err e = measure_all(&w, ns);
+	steps_pin();
+	kms_err e = prepare(&w);
+	if (e == KMS_OK)
+		e = steps_measure(steps, ARRAY_LEN(steps), rounds, &w, ns);
 	finish(&w);
 	if (e != KMS_OK) {
 		fprintf(stderr, "crypto_bench: %s\n", err_text(e));
 		return 1;
 	}
-	if (argc > 1 && strcmp(argv[1], "--json") == 0)
-		print_json(ns);
-	else
-		print_text(ns);
+	steps_print(steps, ARRAY_LEN(steps), ns, steps_want_json(argc, argv));
 	return 0;
 }

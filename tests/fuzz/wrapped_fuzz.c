@@ -9,6 +9,7 @@
 #include "kms/keys/ring.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/hex.h"
+#include "tests/unit/wrapped_blobs.h"
 
 enum {
 	ROOM = 1 << 17,
@@ -16,20 +17,7 @@ enum {
 	DATA_KEY = 32
 };
 
-/* Bits 00 01 … 1f, id 10 11 … 1f, version 3, context call=123: as in wrapped_vectors_test. */
-static const char *const originals[ALG_COUNT] = {
-	[ALG_XAES_256_GCM] = "01010000101112131415161718191a1b1c1d1e1f03000000"
-	                     "808182838485868788898a8b8c8d8e8f9091929394959697"
-	                     "ab96f84124e54f04d84663c01ee554ad689327f36e94869deb9a32b31f002f82"
-	                     "a36c85d8b1202d8feb1cd06e14b12c09",
-	[ALG_AES_256_GCM] = "01020000101112131415161718191a1b1c1d1e1f03000000"
-	                    "808182838485868788898a8b"
-	                    "a7fee10f6135a059473207af4558e09d72f7a801a91b18ce26c311db6711376d"
-	                    "0cfded27f933ede40cfbdf3c661cbe05",
-	[ALG_AES_256_KWP] = "01030000101112131415161718191a1b1c1d1e1f03000000"
-	                    "6d10efa7ee3023460945c8a9886e7101353d66337100c5ff"
-	                    "2bcb08bf790e9e202eaa28c31d721d87",
-};
+/* Of wrapped_blobs: call=123. */
 static const uint8_t context[] = "\x01\x04"
                                  "call\x03\x00"
                                  "123";
@@ -66,7 +54,7 @@ static const struct world *world(void)
 	CHECK(ring_new(4, &w.ring) == KMS_OK);
 	for (unsigned a = ALG_NONE + 1; a < ALG_COUNT; a++) {
 		w.keys[a] = make_key((enum algorithm)a);
-		w.blobs[a] = hex_of(originals[a]);
+		w.blobs[a] = hex_of(wrapped_blobs[a]);
 	}
 	return &w;
 }

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/hex.h"
+#include "tests/unit/secrets.h"
 
 #ifdef __has_feature
 #define TEST_HAS_FEATURE(x) __has_feature(x)
@@ -337,19 +338,6 @@ static void free_takes_null(void **state)
 	assert_null(k);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	return secret_init(8, true) == KMS_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	secret_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,5 +355,5 @@ int main(void)
 		cmocka_unit_test(free_takes_null),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, secrets_begin, secrets_end);
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/hex.h"
+#include "tests/unit/secrets.h"
 
 enum {
 	MILLION = 1000000,
@@ -230,19 +231,6 @@ static void free_takes_null(void **state)
 	assert_null(m);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	return secret_init(8, true) == KMS_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	secret_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,5 +247,5 @@ int main(void)
 		cmocka_unit_test(free_takes_null),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, secrets_begin, secrets_end);
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/hex.h"
+#include "tests/unit/secrets.h"
 
 #define KEY_16  "000102030405060708090a0b0c0d0e0f"
 #define KEY_24  KEY_16 "1011121314151617"
@@ -217,19 +218,6 @@ static void key_lengths_that_aes_does_not_have(void **state)
 	}
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	return secret_init(8, true) == KMS_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	secret_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,5 +233,5 @@ int main(void)
 		cmocka_unit_test(key_lengths_that_aes_does_not_have),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, secrets_begin, secrets_end);
 }

@@ -22,22 +22,6 @@ enum {
 	FILE_LIMIT = 65536
 };
 
-static int set_up(void **state)
-{
-	static struct bench b;
-
-	b = (struct bench){ .store = NULL };
-	bench_make(&b);
-	*state = &b;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	bench_done(*state);
-	return 0;
-}
-
 /* What somebody else does to the file, with SQLite and without us. */
 static void meddle(const struct bench *b, const char *sql)
 {
@@ -363,7 +347,7 @@ static void a_full_disk_has_its_name_and_heals(void **state)
 	assert_int_equal(put_one(b->store, TABLE_META, "a", "2"), KMS_OK);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, bench_set_up, bench_tear_down)
 
 int main(void)
 {

@@ -17,22 +17,6 @@ enum {
 	MARK_LEN = 16 /* bytes that stand in one value and nowhere else */
 };
 
-static int set_up(void **state)
-{
-	static struct bench b;
-
-	b = (struct bench){ .store = NULL };
-	bench_make(&b);
-	*state = &b;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	bench_done(*state);
-	return 0;
-}
-
 static void rows_are_kept(void **state)
 {
 	struct bench *b = *state;
@@ -265,7 +249,7 @@ static void a_purge_changes_no_row(void **state)
 	assert_true(row_is(b->store, TABLE_KEY, "b", "2"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, bench_set_up, bench_tear_down)
 
 int main(void)
 {

@@ -56,6 +56,23 @@ static inline void bench_done(struct bench *b)
 	folder_done(&b->folder);
 }
 
+/* Set-up and tear-down of one test: *state is its bench. */
+static inline int bench_set_up(void **state)
+{
+	static struct bench b;
+
+	b = (struct bench){ .store = NULL };
+	bench_make(&b);
+	*state = &b;
+	return 0;
+}
+
+static inline int bench_tear_down(void **state)
+{
+	bench_done(*state);
+	return 0;
+}
+
 static inline struct store_write write_of(enum store_table t, struct bytes key, struct bytes value)
 {
 	return (struct store_write){ .table = t, .key = key, .value = value };

@@ -20,6 +20,7 @@
 #include "kms/crypto/kdf.h"
 #include "kms/crypto/kwp.h"
 #include "tests/unit/hex.h"
+#include "tests/unit/secrets.h"
 
 /* What a file says about a case. "acceptable" leaves it to us. */
 enum verdict {
@@ -313,19 +314,6 @@ static void xaes_accumulated(void **state)
 	print_message("XAES-256-GCM accumulated: %d rounds\n", ROUNDS);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	return secret_init(8, true) == KMS_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	secret_done();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,5 +325,5 @@ int main(void)
 		cmocka_unit_test(wycheproof_hmac_sha256),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, secrets_begin, secrets_end);
 }

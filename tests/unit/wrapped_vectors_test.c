@@ -9,21 +9,8 @@
 #include "kms/keys/context.h"
 #include "tests/unit/hex.h"
 #include "tests/unit/master.h"
+#include "tests/unit/wrapped_blobs.h"
 
-/* Master key bits 00 01 … 1f, id 10 11 … 1f, version 3; data key 40 41 … 5f; context call=123. */
-static const char *const blobs[ALG_COUNT] = {
-	[ALG_XAES_256_GCM] = "01010000101112131415161718191a1b1c1d1e1f03000000"
-	                     "808182838485868788898a8b8c8d8e8f9091929394959697"
-	                     "ab96f84124e54f04d84663c01ee554ad689327f36e94869deb9a32b31f002f82"
-	                     "a36c85d8b1202d8feb1cd06e14b12c09",
-	[ALG_AES_256_GCM] = "01020000101112131415161718191a1b1c1d1e1f03000000"
-	                    "808182838485868788898a8b"
-	                    "a7fee10f6135a059473207af4558e09d72f7a801a91b18ce26c311db6711376d"
-	                    "0cfded27f933ede40cfbdf3c661cbe05",
-	[ALG_AES_256_KWP] = "01030000101112131415161718191a1b1c1d1e1f03000000"
-	                    "6d10efa7ee3023460945c8a9886e7101353d66337100c5ff"
-	                    "2bcb08bf790e9e202eaa28c31d721d87",
-};
 static const char mac_text[] = "+81 3 1234 5678";
 static const char mac_value[] = "1042f26db3b939e80adc8adb82785a8bf7cd6a2a529fcf52033cc6876fd422ea";
 
@@ -58,7 +45,7 @@ static struct bytes canon_of(enum algorithm a, uint8_t out[static CONTEXT_CANON_
 static void opens(struct ring *r, enum algorithm a)
 {
 	struct key *k = make_key(a);
-	struct hex blob = hex_of(blobs[a]);
+	struct hex blob = hex_of(wrapped_blobs[a]);
 	uint8_t canon[CONTEXT_CANON_MAX];
 	struct hex room = hex_room(blob.n);
 	struct wrapped w;
