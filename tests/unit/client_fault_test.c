@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libkms when things go wrong: connections lost at any point, silence, peers that send rubbish,
- * full buffers on both sides, signals. Every id comes back once (kms/client/conn.c,
- * kms/client/submit.c, kms/client/flight.c).
+ * libkms when things go wrong: connections lost at any point, silence, peers that send rubbish
+ * (kms/client/conn.c). Many requests under way: submit_test.c.
  */
 #include "kms/client/kms.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <sys/time.h>
 
 #include <cmocka.h>
 
-#include "kms/client/conn.h"
 #include "tests/unit/fake_kmsd.h"
 
 enum {
@@ -21,19 +17,12 @@ enum {
 	SHORT = 60        /* ms; the test waits for it */
 };
 
-#define TEXT(s)                                                                                    \
-	{                                                                                          \
-		.p = (const uint8_t *)(s), .n = sizeof(s) - 1                                      \
-	}
-
 /* What a test tells the fake to do. */
 struct script {
 	unsigned drops; /* end the connection on so many requests */
 	uint8_t keys[4][IDEMPOTENCY_LEN];
-	uint64_t ids[8];
+	uint64_t ids[4];
 	size_t n;         /* of keys and ids seen */
-	size_t hold;      /* answer when so many requests are there, the last first */
-	size_t answered;  /* and then only so many */
 	const char *what; /* name of the rubbish */
 };
 
@@ -54,6 +43,13 @@ static bool serve_dropping(struct fake *f, const struct request *r)
 	else
 		fake_done(f, r->id);
 	return true;
+}
+
+/* A call that fails, by the code and by the finer name. */
+static void seal_fails(struct kms *c, enum kms_code code, kms_err e)
+{
+	assert_int_equal(kms_seal(c), code);
+	assert_string_equal(kms_last_error(c)->name, err_name(e));
 }
 
 /* ---- Lost connections --------------------------------------------------------------------- */
@@ -87,8 +83,7 @@ static void a_call_that_is_lost_twice_fails(void **state)
 	(void)state;
 	fake_start(&f, serve_dropping, &s);
 	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
-	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_CONNECTION_LOST));
+	seal_fails(c, KMS_CODE_UNAVAILABLE, KMS_E_CONNECTION_LOST);
 	assert_string_equal(kms_last_error(c)->code, "unavailable");
 	assert_int_equal(kms_seal(c), KMS_CODE_OK);
 	fake_stop(&f);
@@ -118,129 +113,6 @@ static void a_restart_while_idle_costs_no_request(void **state)
 	fake_stop(&f);
 }
 
-static bool serve_last_first(struct fake *f, const struct request *r)
-{
-	struct script *s = f->user;
-
-	s->ids[s->n++] = r->id;
-	if (s->n < s->hold)
-		return true;
-	for (size_t i = 0; i < s->answered; i++)
-		fake_done(f, s->ids[s->n - 1 - i]);
-	s->n = 0;
-	return s->answered == s->hold;
-}
-
-/* kms_submit_… for an operation whose answer the fake makes with ease. */
-static uint64_t submit_seal(struct kms *c)
-{
-	struct request r = { .op = OP_SEAL };
-	const struct want want = { .kind = ANSWER_DONE };
-	uint64_t id;
-
-	assert_int_equal(conn_submit(c, &r, &want, &id), KMS_OK);
-	return id;
-}
-
-static void answers_come_in_any_order(void **state)
-{
-	struct script s = { .hold = 5, .answered = 5 };
-	struct fake f;
-	uint64_t ids[5];
-	uint64_t got;
-
-	(void)state;
-	fake_start(&f, serve_last_first, &s);
-	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	for (size_t i = 0; i < 5; i++)
-		ids[i] = submit_seal(c);
-	assert_int_equal(kms_in_flight(c), 5);
-	for (size_t i = 0; i < 5; i++) {
-		AUTO(kms_result_free) struct kms_result *r = NULL;
-		assert_int_equal(kms_wait(c, -1, &got, &r), KMS_CODE_OK);
-		assert_int_equal(got, ids[4 - i]);
-		assert_non_null(r);
-	}
-	assert_int_equal(kms_in_flight(c), 0);
-	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_OK);
-	assert_int_equal(got, 0);
-	fake_stop(&f);
-}
-
-static void every_id_of_a_lost_connection_comes_back_once(void **state)
-{
-	struct script s = { .hold = 5, .answered = 2 };
-	struct fake f;
-	uint64_t ids[5];
-	unsigned seen[5] = { 0 };
-	unsigned codes[2] = { 0 };
-	uint64_t got;
-
-	(void)state;
-	fake_start(&f, serve_last_first, &s);
-	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	for (size_t i = 0; i < 5; i++)
-		ids[i] = submit_seal(c);
-	for (size_t i = 0; i < 5; i++) {
-		AUTO(kms_result_free) struct kms_result *r = NULL;
-		enum kms_code code = kms_wait(c, -1, &got, &r);
-		assert_true(code == KMS_CODE_OK || code == KMS_CODE_UNAVAILABLE);
-		codes[code != KMS_CODE_OK]++;
-		for (size_t k = 0; k < 5; k++)
-			seen[k] += ids[k] == got;
-	}
-	for (size_t k = 0; k < 5; k++)
-		assert_int_equal(seen[k], 1);
-	assert_int_equal(codes[0], 2);
-	assert_int_equal(codes[1], 3);
-	assert_int_equal(kms_wait(c, 0, &got, NULL), KMS_CODE_OK);
-	assert_int_equal(got, 0);
-	assert_int_equal(f.requests, 5);
-	assert_int_equal(kms_fd(c), -1);
-	fake_stop(&f);
-}
-
-static void a_synchronous_call_leaves_the_others_alone(void **state)
-{
-	struct script s = { .hold = 3, .answered = 3 };
-	struct fake f;
-	uint64_t got;
-
-	(void)state;
-	fake_start(&f, serve_last_first, &s);
-	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	uint64_t first = submit_seal(c);
-	uint64_t second = submit_seal(c);
-	assert_int_equal(kms_seal(c), KMS_CODE_OK);
-	assert_int_equal(kms_in_flight(c), 2);
-	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_OK);
-	assert_int_equal(got, second);
-	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_OK);
-	assert_int_equal(got, first);
-	fake_stop(&f);
-}
-
-static void at_most_1024_are_under_way(void **state)
-{
-	struct script s = { .hold = SIZE_MAX };
-	struct fake f;
-	uint64_t id;
-
-	(void)state;
-	fake_listen(&f, 4);
-	f.user = &s;
-	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	for (size_t i = 0; i < INFLIGHT_MAX; i++)
-		assert_int_equal(kms_submit_status(c, &id), KMS_CODE_OK);
-	assert_int_equal(kms_submit_status(c, &id), KMS_CODE_LIMIT);
-	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TOO_MANY));
-	assert_int_equal(kms_seal(c), KMS_CODE_LIMIT);
-	assert_int_equal(kms_wait(c, 0, &id, NULL), KMS_CODE_OK);
-	assert_int_equal(id, 0);
-	assert_int_equal(kms_in_flight(c), INFLIGHT_MAX);
-	fake_stop(&f);
-}
-
 /* ---- Silence ------------------------------------------------------------------------------ */
 
 static bool serve_nothing(struct fake *f, const struct request *r)
@@ -259,10 +131,9 @@ static void silence_ends_at_the_deadline(void **state)
 	(void)state;
 	fake_start(&f, serve_nothing, NULL);
 	AUTO(kms_close) struct kms *c = fake_client(&f, SHORT);
-	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
-	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TIMED_OUT));
-	ids[0] = submit_seal(c);
-	ids[1] = submit_seal(c);
+	seal_fails(c, KMS_CODE_UNAVAILABLE, KMS_E_TIMED_OUT);
+	ids[0] = fake_submit_seal(c);
+	ids[1] = fake_submit_seal(c);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_UNAVAILABLE);
 		assert_int_equal(got, ids[i]);
@@ -292,8 +163,7 @@ static void a_dripping_peer_does_not_hold_us(void **state)
 	(void)state;
 	fake_start(&f, serve_dripping, NULL);
 	AUTO(kms_close) struct kms *c = fake_client(&f, SHORT);
-	assert_int_equal(kms_seal(c), KMS_CODE_UNAVAILABLE);
-	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TIMED_OUT));
+	seal_fails(c, KMS_CODE_UNAVAILABLE, KMS_E_TIMED_OUT);
 	kms_close(&c);
 	fake_stop(&f);
 }
@@ -386,12 +256,11 @@ static void what_kmsd_says_as_it_closes_is_passed_on(void **state)
 	(void)state;
 	fake_start(&f, serve_farewell, NULL);
 	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	assert_int_equal(kms_seal(c), KMS_CODE_LIMIT);
-	assert_string_equal(kms_last_error(c)->name, err_name(KMS_E_TOO_MANY));
+	seal_fails(c, KMS_CODE_LIMIT, KMS_E_TOO_MANY);
 	/* Whatever would move a terminal's cursor is taken out. */
 	assert_string_equal(kms_last_error(c)->detail, "256 ?[1m?"
 	                                               "?!");
-	uint64_t id = submit_seal(c);
+	uint64_t id = fake_submit_seal(c);
 	assert_int_equal(kms_wait(c, -1, &got, NULL), KMS_CODE_LIMIT);
 	assert_int_equal(got, id);
 	fake_stop(&f);
@@ -419,81 +288,17 @@ static void frames_may_come_in_parts(void **state)
 	fake_stop(&f);
 }
 
-/* ---- Full buffers, signals ---------------------------------------------------------------- */
-
-/* Reads no further before the whole answer has left: both sides' buffers fill up. */
-static bool serve_echo(struct fake *f, const struct request *r)
-{
-	const struct item_result item = { .wrapped = r->items[0].data };
-
-	fake_answer(
-	    f, &(struct answer){ .id = r->id, .kind = ANSWER_ITEMS, .u.items = { &item, 1 } });
-	return true;
-}
-
-static void on_alarm(int signal_number)
-{
-	(void)signal_number;
-}
-
-static void neither_side_blocks_the_other(void **state)
-{
-	enum {
-		PIECE = 60000,
-		ROUNDS = 600,
-		WINDOW = 200
-	};
-	const struct sigaction act = { .sa_handler = on_alarm };
-	const struct itimerval often = { { 0, 500 }, { 0, 500 } };
-	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
-	struct kms_task task = { .data = { NULL, 0 } };
-	uint8_t *data = calloc(1, PIECE);
-	struct fake f;
-	uint64_t id;
-	size_t back = 0;
-
-	(void)state;
-	fake_start(&f, serve_echo, NULL);
-	AUTO(kms_close) struct kms *c = fake_client(&f, DEADLINE);
-	task.data = kms_bytes_of(data, PIECE);
-	/* No SA_RESTART: every call that can be interrupted is. */
-	assert_int_equal(sigaction(SIGALRM, &act, NULL), 0);
-	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
-	for (size_t i = 0; i < ROUNDS + WINDOW; i++) {
-		if (i < ROUNDS)
-			assert_int_equal(kms_submit_batch(c, KMS_WRAP, "rec", &task, 1, &id), 0);
-		if (i < WINDOW)
-			continue;
-		AUTO(kms_result_free) struct kms_result *r = NULL;
-		size_t n;
-		assert_int_equal(kms_wait(c, -1, &id, &r), KMS_CODE_OK);
-		assert_int_equal(kms_result_items(r, &n)->wrapped.n, PIECE);
-		back++;
-	}
-	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
-	assert_int_equal(back, ROUNDS);
-	/* What has been sent was forgotten on the way. */
-	assert_true(c->out.cap <= (size_t)4 * WINDOW * PIECE);
-	free(data);
-	fake_stop(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_is_sent_again_with_the_same_key),
 		cmocka_unit_test(a_call_that_is_lost_twice_fails),
 		cmocka_unit_test(a_restart_while_idle_costs_no_request),
-		cmocka_unit_test(answers_come_in_any_order),
-		cmocka_unit_test(every_id_of_a_lost_connection_comes_back_once),
-		cmocka_unit_test(a_synchronous_call_leaves_the_others_alone),
-		cmocka_unit_test(at_most_1024_are_under_way),
 		cmocka_unit_test(silence_ends_at_the_deadline),
 		cmocka_unit_test(a_dripping_peer_does_not_hold_us),
 		cmocka_unit_test(rubbish_is_a_clean_error),
 		cmocka_unit_test(what_kmsd_says_as_it_closes_is_passed_on),
 		cmocka_unit_test(frames_may_come_in_parts),
-		cmocka_unit_test(neither_side_blocks_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

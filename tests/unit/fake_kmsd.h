@@ -19,6 +19,7 @@
 
 #include "kms/base/arena.h"
 #include "kms/base/buf.h"
+#include "kms/client/conn.h"
 #include "kms/client/kms.h"
 #include "proto/frame.h"
 #include "proto/message.h"
@@ -28,6 +29,12 @@ enum {
 	FAKE_PATIENCE_S = 30, /* a test that blocks for longer has failed */
 	FAKE_ARENA = 8 << 20
 };
+
+/* A struct bytes of a literal. */
+#define TEXT(s)                                                                                    \
+	{                                                                                          \
+		.p = (const uint8_t *)(s), .n = sizeof(s) - 1                                      \
+	}
 
 struct fake {
 	char dir[FAKE_PATH], path[FAKE_PATH + 8];
@@ -187,6 +194,17 @@ static inline struct kms *fake_client(const struct fake *f, uint32_t deadline_ms
 
 	CHECK(kms_connect(&o, &c) == KMS_CODE_OK);
 	return c;
+}
+
+/* kms_submit_… for an operation whose answer is made with ease. */
+static inline uint64_t fake_submit_seal(struct kms *c)
+{
+	struct request r = { .op = OP_SEAL };
+	const struct want want = { .kind = ANSWER_DONE };
+	uint64_t id;
+
+	CHECK(conn_submit(c, &r, &want, &id) == KMS_OK);
+	return id;
 }
 
 /* ---- A toy keeper ------------------------------------------------------------------------- */
