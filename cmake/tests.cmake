@@ -68,8 +68,8 @@ foreach(file ${examples})
 	target_link_libraries(example_${name} PRIVATE kms)
 	list(APPEND example_targets example_${name})
 endforeach()
-if(example_targets AND TARGET files_test)
-	add_dependencies(files_test ${example_targets})
+if(example_targets AND TARGET examples_test)
+	add_dependencies(examples_test ${example_targets})
 endif()
 
 add_test(NAME install_test COMMAND sh ${PROJECT_SOURCE_DIR}/tests/install/client.sh

@@ -6,7 +6,6 @@
  * answer is decoded and checked; one that is not a success ends the run.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,11 +21,11 @@
 #include "kms/base/buf.h"
 #include "proto/frame.h"
 #include "proto/message.h"
+#include "tests/bench/load_options.h"
 
 enum {
 	TEMPLATES = 64, /* requests that are sent in turn; for unwrap, as many wrapped keys */
 	BLOB_MAX = 256,
-	CONNECTIONS_MAX = 4096,
 	IN_LEN = 1 << 20,
 	EVENTS_AT_ONCE = 256,
 	HISTOGRAM_US = 2000000, /* latencies from here on count as this one */
@@ -38,13 +37,6 @@ enum {
 static const uint64_t id_base = 1 << 21;
 static const size_t id_offset = FRAME_HEAD + 1;
 static const uint64_t second_ns = 1000000000;
-
-struct options {
-	const char *socket, *op, *key;
-	size_t flight, connections;
-	double seconds, rate;
-	int cpu;
-};
 
 struct peer {
 	int fd;
@@ -72,12 +64,6 @@ static uint64_t now_ns(void)
 	struct timespec t;
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * second_ns + (uint64_t)t.tv_nsec;
-}
-
-static _Noreturn void die(const char *what)
-{
-	(void)fprintf(stderr, "load: %s: %s\n", what, errno != 0 ? strerror(errno) : "failed");
-	exit(EXIT_FAILURE);
 }
 
 static void must(kms_err e, const char *what)
@@ -411,53 +397,10 @@ static void pin(int cpu)
 		die("--cpu");
 }
 
-static double number(const char *text)
-{
-	char *end = NULL;
-	double x = strtod(text, &end);
-	if (end == text || *end != '\0' || x < 0)
-		die(text);
-	return x;
-}
-
-static struct options parse(int argc, char **argv)
-{
-	static const struct option long_options[] = { { "socket", required_argument, NULL, 's' },
-		{ "op", required_argument, NULL, 'o' }, { "key", required_argument, NULL, 'k' },
-		{ "flight", required_argument, NULL, 'f' },
-		{ "connections", required_argument, NULL, 'c' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ "rate", required_argument, NULL, 'r' }, { "cpu", required_argument, NULL, 'p' },
-		{ NULL, 0, NULL, 0 } };
-	struct options o = { .op = "issue",
-		.key = "bench",
-		.flight = 64,
-		.connections = 1,
-		.seconds = 2,
-		.cpu = -1 };
-	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
-		switch (c) {
-		case 's': o.socket = optarg; break;
-		case 'o': o.op = optarg; break;
-		case 'k': o.key = optarg; break;
-		case 'f': o.flight = (size_t)number(optarg); break;
-		case 'c': o.connections = (size_t)number(optarg); break;
-		case 't': o.seconds = number(optarg); break;
-		case 'r': o.rate = number(optarg); break;
-		case 'p': o.cpu = (int)number(optarg); break;
-		default: exit(2);
-		}
-	}
-	if (o.socket == NULL || o.flight == 0 || o.flight > INFLIGHT_MAX || o.connections == 0 ||
-	    o.connections > CONNECTIONS_MAX || (o.rate > 0 && o.connections > 1))
-		die("options");
-	return o;
-}
-
 int main(int argc, char **argv)
 {
 	struct load *l = take(1, sizeof(*l));
-	l->o = parse(argc, argv);
+	l->o = load_options(argc, argv);
 	if (l->o.rate > 0)
 		l->o.flight = INFLIGHT_MAX;
 	pin(l->o.cpu);

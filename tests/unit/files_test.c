@@ -2,131 +2,13 @@
 /*
  * Whole files (kms/client/files.c, kms/client/fd.c) with a toy keeper behind them: there and back
  * through files and pipes, contexts that are shown, hidden or wrong, rewrapping in place, another
- * file's key, descriptors that fail. And the examples of docs/examples, run as readers would.
+ * file's key, descriptors that fail.
  */
 #include "kms/client/kms.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
-#include <cmocka.h>
-
-#include "tests/unit/fake_kmsd.h"
-
-enum {
-	DEADLINE = 20000,
-	SIZE = 300001
-};
-
-static const struct kms_pair pairs[] = { { "call", { (const uint8_t *)"42", 2 } },
-	{ "agent", { (const uint8_t *)"seven", 5 } } };
-static const struct kms_context context = { pairs, 2 };
-static const struct kms_pair other_pairs[] = { { "call", { (const uint8_t *)"43", 2 } },
-	{ "agent", { (const uint8_t *)"seven", 5 } } };
-static const struct kms_context other_context = { other_pairs, 2 };
-
-/* A toy keeper, a connection to it, and three files. */
-struct desk {
-	struct fake fake;
-	struct toy toy;
-	struct kms *c;
-	int clear, locked, back;
-};
-
-static int memory_fd(void)
-{
-	int fd = memfd_create("file", MFD_CLOEXEC);
-
-	CHECK(fd >= 0);
-	return fd;
-}
-
-static int start(void **state)
-{
-	struct desk *d = calloc(1, sizeof(*d));
-	uint8_t block[1000];
-
-	CHECK(d != NULL);
-	d->toy = (struct toy){ .version = 1, .next_key = 1 };
-	fake_start(&d->fake, toy_serve, &d->toy);
-	d->c = fake_client(&d->fake, DEADLINE);
-	d->clear = memory_fd();
-	d->locked = memory_fd();
-	d->back = memory_fd();
-	for (size_t at = 0; at < SIZE; at += sizeof(block)) {
-		size_t n = SIZE - at < sizeof(block) ? SIZE - at : sizeof(block);
-		memset(block, (int)(at / sizeof(block)), sizeof(block));
-		CHECK(write(d->clear, block, n) == (ssize_t)n);
-	}
-	CHECK(lseek(d->clear, 0, SEEK_SET) == 0);
-	*state = d;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	struct desk *d = *state;
-
-	kms_close(&d->c);
-	fake_stop(&d->fake);
-	CHECK(close(d->clear) == 0 && close(d->locked) == 0 && close(d->back) == 0);
-	free(d);
-	return 0;
-}
-
-static struct bytes map(int fd)
-{
-	off_t n = lseek(fd, 0, SEEK_END);
-	void *p = mmap(NULL, (size_t)n + 1, PROT_READ, MAP_SHARED, fd, 0);
-
-	CHECK(n >= 0 && p != MAP_FAILED);
-	return bytes_of(p, (size_t)n);
-}
-
-static void unmap(struct bytes b)
-{
-	void *p;
-
-	memcpy(&p, &b.p, sizeof(p));
-	CHECK(munmap(p, b.n + 1) == 0);
-}
-
-static void assert_same(int a, int b)
-{
-	struct bytes x = map(a), y = map(b);
-
-	assert_int_equal(x.n, y.n);
-	assert_memory_equal(x.p, y.p, x.n);
-	unmap(x);
-	unmap(y);
-}
-
-static void rewind_fd(int fd)
-{
-	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-}
-
-static void encrypt(struct desk *d, bool hide)
-{
-	rewind_fd(d->clear);
-	assert_int_equal(ftruncate(d->locked, 0), 0);
-	rewind_fd(d->locked);
-	assert_int_equal(
-	    kms_encrypt_fd(d->c, "rec", &context, hide, d->clear, d->locked), KMS_CODE_OK);
-	rewind_fd(d->locked);
-}
-
-static enum kms_code decrypt(struct desk *d, const struct kms_context *with)
-{
-	rewind_fd(d->locked);
-	assert_int_equal(ftruncate(d->back, 0), 0);
-	rewind_fd(d->back);
-	return kms_decrypt_fd(d->c, with, d->locked, d->back);
-}
+#include "tests/unit/desk.h"
 
 static void a_file_comes_back(void **state)
 {
@@ -401,66 +283,10 @@ static void descriptors_that_fail_are_told(void **state)
 	assert_int_equal(close(full) + close(closed), 0);
 }
 
-/* ---- The examples ------------------------------------------------------------------------- */
-
-static int run(const struct desk *d, const char *program, const char *const *args)
-{
-	int status;
-
-	pid_t child = fork();
-	if (child == 0) {
-		(void)setenv("KMS_SOCKET", d->fake.path, 1);
-		(void)execl(program, program, args[0], args[1], args[2], args[3], (char *)NULL);
-		_exit(99);
-	}
-	CHECK(waitpid(child, &status, 0) == child);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void save(const char *path, int from)
-{
-	struct bytes b = map(from);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	CHECK(fd >= 0 && write(fd, b.p, b.n) == (ssize_t)b.n && close(fd) == 0);
-	unmap(b);
-}
-
-static void the_examples_do_what_they_say(void **state)
-{
-	struct desk *d = *state;
-	char wav[128], locked[128], part[128];
-	const char *const record[] = { "rec", "1763", wav, locked, NULL };
-	const char *const again[] = { "rec", "1763", wav, locked, NULL };
-	const char *const play[] = { locked, "2", part, NULL };
-
-	if (access(KMS_BUILD_DIR "/examples/recorder", X_OK) != 0)
-		skip();
-	(void)snprintf(wav, sizeof(wav), "%s/call.wav", d->fake.dir);
-	(void)snprintf(locked, sizeof(locked), "%s/call.kms", d->fake.dir);
-	(void)snprintf(part, sizeof(part), "%s/part.raw", d->fake.dir);
-	save(wav, d->clear);
-	kms_close(&d->c); /* the fake serves one at a time */
-	assert_int_equal(run(d, KMS_BUILD_DIR "/examples/recorder", record), 0);
-	/* It never writes over a recording. */
-	assert_int_not_equal(run(d, KMS_BUILD_DIR "/examples/recorder", again), 0);
-	assert_int_equal(run(d, KMS_BUILD_DIR "/examples/playback", play), 0);
-
-	/* Two seconds of 8,000 samples of 2 bytes, behind a header of 44. */
-	int fd = open(part, O_RDONLY | O_CLOEXEC);
-	struct bytes got = map(fd), all = map(d->clear);
-	size_t at = 44 + 2 * 16000;
-	assert_int_equal(got.n, SIZE - at);
-	assert_memory_equal(got.p, all.p + at, got.n);
-	unmap(got);
-	unmap(all);
-	assert_int_equal(close(fd) + unlink(wav) + unlink(locked) + unlink(part), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define ON_DESK(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define ON_DESK(f) cmocka_unit_test_setup_teardown(f, desk_start, desk_stop)
 		ON_DESK(a_file_comes_back),
 		ON_DESK(hidden_values_must_be_given),
 		ON_DESK(pipes_will_do),
@@ -473,7 +299,6 @@ int main(void)
 		ON_DESK(another_files_key_does_not_open),
 		ON_DESK(a_cut_file_says_so),
 		ON_DESK(descriptors_that_fail_are_told),
-		ON_DESK(the_examples_do_what_they_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

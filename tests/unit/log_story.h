@@ -133,6 +133,19 @@ static inline kms_err story_recover(const struct log_dir *d)
 	return trail_recover(d->fd, &end);
 }
 
+/* The log is not only whole but goes on. */
+static inline void story_goes_on(struct log_dir *d, uint64_t n)
+{
+	struct trail_end end;
+	AUTO(story_close) struct story s = story_open_unsealed(d);
+
+	story_group(&s, 2);
+	assert_int_equal(trail_recover(d->fd, &end), KMS_OK);
+	assert_int_equal(end.tree.size, n + 2);
+	assert_int_equal(end.dropped, 0);
+	assert_int_equal(story_verify(d, 0x42), KMS_OK);
+}
+
 static inline int story_set_up(void **state)
 {
 	(void)state;

@@ -11,10 +11,15 @@
 #include "kms/base/base.h"
 #include "kms/base/buf.h"
 #include "kms/client/kms.h"
+#include "kms/crypto/chunk.h"
 
 enum {
 	MEMORY_WRAPPED = 92 /* bytes of the wrapped key */
 };
+
+/* Of clear files, around the ends of chunks. */
+static const size_t memory_sizes[] = { 0, 1, CHUNK_PLAIN - 1, CHUNK_PLAIN, CHUNK_PLAIN + 1,
+	2 * CHUNK_PLAIN, 3 * CHUNK_PLAIN - 1, 3 * CHUNK_PLAIN, 3 * CHUNK_PLAIN + 7 };
 
 struct memory_file {
 	uint8_t *p;
