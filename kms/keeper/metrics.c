@@ -87,7 +87,9 @@ static kms_err put_latency(const struct metrics *m, struct buf *out)
 		    (double)(1U << i) / 1e6, n));
 	}
 	TRY(put(out, "kms_request_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", m->latency_n));
-	TRY(put(out, "kms_request_seconds_sum %g\n", (double)m->latency_sum_us / 1e6));
+	/* Exact: of a sum that is rounded, the rate of a quiet minute would be lost. */
+	TRY(put(out, "kms_request_seconds_sum %" PRIu64 ".%06" PRIu64 "\n",
+	    m->latency_sum_us / 1000000, m->latency_sum_us % 1000000));
 	return put(out, "kms_request_seconds_count %" PRIu64 "\n", m->latency_n);
 }
 

@@ -320,7 +320,7 @@ static void without_a_folder_there_are_no_backups(void **state)
 	assert_true(bytes_equal(w->a.u.status.backup_state, bytes_of_str("off")));
 }
 
-#define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 
 int main(void)
 {

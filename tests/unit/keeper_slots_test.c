@@ -5,6 +5,7 @@
  */
 #include "tests/unit/keeper_world.h"
 
+#include "kms/keeper/changes.h"
 #include "kms/keeper/root_private.h"
 
 enum {
@@ -387,7 +388,7 @@ static void a_counter_that_is_gone_is_given_up_only_when_that_is_meant(void **st
 	assert_int_equal(seal_and_open(w), KMS_OK);
 }
 
-#define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 
 int main(void)
 {

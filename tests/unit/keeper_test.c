@@ -4,6 +4,7 @@
  * patience would take too long for. Limits of algorithms, floors, full memory, every way in which
  * the counter and the store can disagree.
  */
+#include "kms/keeper/changes.h"
 #include "tests/unit/keeper_world.h"
 
 static struct key *key_of(struct world *w, const char *name)
@@ -333,7 +334,7 @@ static void test_root_that_can_not_be_made(void **state)
 	rig_close(&w.rig);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 
 int main(void)
 {

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 /* The test's own process must stay able to do everything. */
-#include "kms/keeper/changes.h"
 #include "kms/keeper/sandbox_none.c"
 #include "tests/unit/keeper_rig.h"
 
@@ -40,7 +39,7 @@ static inline kms_err ask_key(struct world *w, enum op op, const char *key)
 	return ask(w, (struct request){ .op = op, .key = bytes_of_str(key) });
 }
 
-static inline int set_up(void **state)
+static inline int world_set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	assert_non_null(w);
@@ -56,7 +55,7 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-static inline int tear_down(void **state)
+static inline int world_tear_down(void **state)
 {
 	struct world *w = *state;
 	fake_chip.fails = KMS_OK;

@@ -3,8 +3,11 @@
  * Sockets of kmsd that do not open: what an operator meets first must say what is wrong. And the
  * words that stand for codes (kms/client/error.c).
  */
-#include "kms/client/kms.h"
+#include "kms/client/socket.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -88,6 +91,67 @@ static void a_closed_socket_names_its_group(void **state)
 	fake_stop(&f);
 }
 
+/* Only root can give a socket to another group. */
+static void the_group_to_join_is_named(void **state)
+{
+	struct fake f;
+	struct group *first = getgrgid(1);
+	char says[64];
+
+	(void)state;
+	if (geteuid() != 0 || first == NULL)
+		skip();
+	fake_listen(&f, 4);
+	(void)snprintf(says, sizeof(says), "belongs to the group %s", first->gr_name);
+	assert_int_equal(chmod(f.dir, 0755), 0);
+	assert_int_equal(chown(f.path, 0, 1) + chmod(f.path, 0660), 0);
+	assert_denied(f.path, says);
+	/* A group without a name is told by its number. */
+	assert_int_equal(chown(f.path, 0, 424242), 0);
+	assert_denied(f.path, "belongs to the group 424242");
+	/* Whoever is in no group that may write has nothing to join. */
+	assert_int_equal(chmod(f.path, 0640), 0);
+	assert_denied(f.path, "open to its owner alone");
+	fake_stop(&f);
+}
+
+static void nobody_listening_is_told_from_a_closed_door(void **state)
+{
+	char detail[SOCKET_DETAIL_MAX] = "";
+	struct fake f;
+	int fd = -1;
+
+	(void)state;
+	fake_listen(&f, 4);
+	assert_int_equal(socket_open(f.path, SHORT, detail, &fd), KMS_OK);
+	assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+	assert_string_equal(detail, "");
+	assert_int_equal(close(fd) + close(f.listening), 0);
+	fd = -1;
+	assert_int_equal(socket_open(f.path, SHORT, detail, &fd), KMS_E_UNAVAILABLE);
+	assert_non_null(strstr(detail, f.path));
+	assert_non_null(strstr(detail, strerrordesc_np(ECONNREFUSED)));
+	assert_int_equal(socket_open(f.dir, SHORT, detail, &fd), KMS_E_UNAVAILABLE);
+	assert_int_equal(fd, -1);
+	f.listening = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fake_stop(&f);
+}
+
+static void the_path_is_the_nearest_that_was_given(void **state)
+{
+	(void)state;
+	assert_int_equal(unsetenv("KMS_SOCKET"), 0);
+	assert_string_equal(socket_choose(NULL), "/run/kms/kms.sock");
+	assert_string_equal(socket_choose(""), "/run/kms/kms.sock");
+	assert_int_equal(setenv("KMS_SOCKET", "", 1), 0);
+	assert_string_equal(socket_choose(NULL), "/run/kms/kms.sock");
+	assert_int_equal(setenv("KMS_SOCKET", "/tmp/a", 1), 0);
+	assert_string_equal(socket_choose(NULL), "/tmp/a");
+	assert_string_equal(socket_choose(""), "/tmp/a");
+	assert_string_equal(socket_choose("/tmp/b"), "/tmp/b");
+	assert_int_equal(unsetenv("KMS_SOCKET"), 0);
+}
+
 static void a_full_backlog_ends_at_the_deadline(void **state)
 {
 	struct fake f;
@@ -124,6 +188,9 @@ int main(void)
 		cmocka_unit_test(a_missing_socket_is_named),
 		cmocka_unit_test(a_path_that_is_too_long_is_refused),
 		cmocka_unit_test(a_closed_socket_names_its_group),
+		cmocka_unit_test(the_group_to_join_is_named),
+		cmocka_unit_test(nobody_listening_is_told_from_a_closed_door),
+		cmocka_unit_test(the_path_is_the_nearest_that_was_given),
 		cmocka_unit_test(words_for_people_are_never_missing),
 		cmocka_unit_test(a_full_backlog_ends_at_the_deadline),
 	};
