@@ -12,7 +12,7 @@ endif()
 if(TARGET kms)
 	install(TARGETS kms LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT client
 		NAMELINK_COMPONENT client)
-	install(FILES kms/client/kms.h kms/client/kms_envelope.h
+	install(FILES kms/client/kms.h kms/client/kms_admin.h kms/client/kms_envelope.h
 		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client)
 endif()
 file(GLOB pages docs/man/*.[0-9])

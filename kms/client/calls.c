@@ -11,18 +11,20 @@
 #include "kms/client/error.h"
 
 enum {
-	HARDWARE_TIMES = 4,    /* deadlines that work on hardware may take */
+	HARDWARE_TIMES = 4,    /* deadlines that one task on hardware may take */
+	LONG_TIMES = 20,       /* and several slots one after the other, or a whole backup */
 	AUDIT_WAIT_MS = 30000, /* kmsd holds a waiting read for so long */
 };
 
 enum {
 	IS_CHANGE = 1,   /* carries an idempotency key */
 	IS_HARDWARE = 2, /* waits for a TPM: a change moves its counter */
+	IS_LONG = 4,     /* on all slots, or on every row */
 };
 
 static const uint8_t traits[OP_COUNT] = {
-	[OP_INIT] = IS_CHANGE | IS_HARDWARE,
-	[OP_UNSEAL] = IS_HARDWARE,
+	[OP_INIT] = IS_CHANGE | IS_LONG,
+	[OP_UNSEAL] = IS_LONG,
 	[OP_SLOT_CHECK] = IS_HARDWARE,
 	[OP_KEY_CREATE] = IS_CHANGE | IS_HARDWARE,
 	[OP_KEY_ROTATE] = IS_CHANGE | IS_HARDWARE,
@@ -32,6 +34,14 @@ static const uint8_t traits[OP_COUNT] = {
 	[OP_KEY_COMPROMISE] = IS_CHANGE | IS_HARDWARE,
 	[OP_KEY_DESTROY] = IS_CHANGE | IS_HARDWARE,
 	[OP_KEY_CANCEL_DESTROY] = IS_CHANGE | IS_HARDWARE,
+	[OP_SLOT_ADD] = IS_CHANGE | IS_LONG,
+	[OP_SLOT_REMOVE] = IS_CHANGE | IS_LONG,
+	[OP_ROOT_ROTATE] = IS_CHANGE | IS_LONG,
+	[OP_BACKUP_CREATE] = IS_CHANGE | IS_LONG,
+	[OP_BACKUP_LIST] = IS_LONG,
+	[OP_BACKUP_VERIFY] = IS_LONG,
+	[OP_BACKUP_RESTORE] = IS_CHANGE | IS_LONG,
+	[OP_BACKUP_REHEARSED] = IS_CHANGE | IS_HARDWARE,
 };
 
 /* ---- Making requests ---------------------------------------------------------------------- */
@@ -39,6 +49,14 @@ static const uint8_t traits[OP_COUNT] = {
 struct bytes call_text(const char *s)
 {
 	return s != NULL ? bytes_of_str(s) : bytes_of(NULL, 0);
+}
+
+/* Over the deadline of an answer that is there at once. */
+static uint32_t extra_ms(const struct kms *c, enum op op)
+{
+	if ((traits[op] & IS_LONG) != 0)
+		return (LONG_TIMES - 1) * c->deadline_ms;
+	return (traits[op] & IS_HARDWARE) != 0 ? (HARDWARE_TIMES - 1) * c->deadline_ms : 0;
 }
 
 struct call call_begin(struct kms *c, enum op op, enum answer_kind kind)
@@ -50,10 +68,7 @@ struct call call_begin(struct kms *c, enum op op, enum answer_kind kind)
 		    .asserted = bytes_of_str(c->asserted),
 		    .subject = bytes_of_str(c->subject),
 		    .purpose = bytes_of_str(c->purpose) },
-		.want = { .kind = kind,
-		    .extra_ms = (traits[op] & IS_HARDWARE) != 0
-		                    ? (HARDWARE_TIMES - 1) * c->deadline_ms
-		                    : 0 },
+		.want = { .kind = kind, .extra_ms = extra_ms(c, op) },
 	};
 }
 
@@ -197,4 +212,11 @@ enum kms_code call_do(struct kms *c, struct call *call, struct kms_result **out)
 	if (e == KMS_E_CONNECTION_LOST)
 		e = ask(c, call, &r);
 	return e == KMS_OK ? call_result(c, r, out) : call_fail(c, e);
+}
+
+enum kms_code call_plain(struct kms *c, enum op op, enum answer_kind kind, struct kms_result **out)
+{
+	struct call call = call_begin(c, op, kind);
+
+	return call_do(c, &call, out);
 }

@@ -28,5 +28,7 @@ struct call call_audit(struct kms *c, uint64_t from, uint32_t limit, bool wait);
 enum kms_code call_fail(struct kms *c, kms_err e);
 /* Asks, once more after a lost connection. An answer that is an error becomes c's error. */
 enum kms_code call_do(struct kms *c, struct call *call, struct kms_result **out);
+/* A request without fields. */
+enum kms_code call_plain(struct kms *c, enum op op, enum answer_kind kind, struct kms_result **out);
 /* Gives the result to the caller, or its error to c, and frees it then. */
 enum kms_code call_result(struct kms *c, struct kms_result *r, struct kms_result **out);

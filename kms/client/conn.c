@@ -84,6 +84,8 @@ static bool is_wanted(const struct flight *f, const struct answer *a)
 {
 	if (a->kind == ANSWER_ERROR)
 		return true;
+	if (a->kind == f->also)
+		return true;
 	return a->kind == f->kind && (a->kind != ANSWER_ITEMS || a->u.items.n == f->items);
 }
 
@@ -294,6 +296,7 @@ kms_err conn_submit(struct kms *c, struct request *r, const struct want *want, u
 		return e;
 	}
 	f->kind = want->kind;
+	f->also = want->also;
 	f->items = want->items;
 	f->awaited = want->awaited;
 	f->deadline_us = clock_mono_us() + ((uint64_t)c->deadline_ms + want->extra_ms) * US_PER_MS;

@@ -34,6 +34,7 @@ struct kms {
 /* What must come back. */
 struct want {
 	enum answer_kind kind;
+	enum answer_kind also; /* or this; ANSWER_ERROR, which always may, stands for no other */
 	size_t items;
 	uint32_t extra_ms; /* over the deadline */
 	bool awaited;      /* by conn_await */

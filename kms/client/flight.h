@@ -22,7 +22,8 @@ struct flight {
 	struct kms_result *result; /* once done; owned */
 	kms_err lost;              /* once lost: why */
 	enum flight_state state;
-	enum answer_kind kind; /* what the answer must be, unless it is an error */
+	enum answer_kind kind; /* what the answer must be, unless it is an error … */
+	enum answer_kind also; /* … or of this kind */
 	size_t items;          /* and of how many items */
 	bool awaited;          /* a synchronous call waits for it; kms_wait must not give it */
 };

@@ -119,7 +119,7 @@ struct kms_options {
 	const char *subject;  /* the person behind this program, at most 128 bytes; NULL: none */
 	const char *purpose;  /* why, at most 128 bytes; NULL: none */
 	const char *asserted; /* gates only: the peer they speak for; NULL: none */
-	uint32_t deadline_ms; /* for one answer; 0: 30,000. Hardware work gets four times as long */
+	uint32_t deadline_ms; /* for one answer; 0: 30,000. Hardware work gets longer */
 	uint32_t reserved[7];
 };
 
@@ -162,6 +162,14 @@ struct kms_slot {
 	uint64_t created_us; /* microseconds since 1970, as all times here */
 };
 
+/* People with shares open the root together. */
+struct kms_ceremony {
+	struct kms_bytes nonce; /* 16 bytes; empty: none is under way */
+	struct kms_bytes set;   /* 4 bytes: whose shares */
+	uint32_t needed, have;
+	uint64_t expires_us;
+};
+
 struct kms_status {
 	const char *program;     /* "kmsd 0.1.0" */
 	const char *state;       /* uninitialised, sealed, opening, unsealed, store_failed */
@@ -181,6 +189,12 @@ struct kms_status {
 	size_t sandbox_n;
 	const struct kms_slot *slots;
 	size_t slot_n;
+	const char *counter_state;   /* ok, behind, unchecked, none */
+	const char *backup_state;    /* ok, off, late, or the name of the last backup's error */
+	const char *rehearsal_state; /* the same of the last rehearsal */
+	const char *restoring;       /* the backup that the next opening restores; "": none */
+	struct kms_ceremony ceremony;
+	uint64_t backup_us, rehearsal_us; /* when the last good one was; 0: never */
 };
 
 struct kms_whoami {
@@ -242,7 +256,7 @@ KMS_API const struct kms_key *kms_result_keys(
     const struct kms_result *r, size_t *out_n, bool *out_more);
 /* Of issue, wrap, unwrap, rewrap, mac. */
 KMS_API const struct kms_item *kms_result_items(const struct kms_result *r, size_t *out_n);
-/* Of metrics and random; empty for others. */
+/* Of metrics, random and key_prove; empty for others. */
 KMS_API struct kms_bytes kms_result_bytes(const struct kms_result *r);
 KMS_API const struct kms_records *kms_result_records(const struct kms_result *r);
 
@@ -256,18 +270,6 @@ KMS_API KMS_CHECKED enum kms_code kms_status(struct kms *c, struct kms_result **
 KMS_API KMS_CHECKED enum kms_code kms_whoami(struct kms *c, struct kms_result **out);
 /* Prometheus text, in kms_result_bytes(). */
 KMS_API KMS_CHECKED enum kms_code kms_metrics(struct kms *c, struct kms_result **out);
-
-/* Makes the root key in this slot ("tpm"), once in an instance's life. Gives slots. */
-KMS_API KMS_CHECKED enum kms_code kms_init(
-    struct kms *c, const char *slot, struct kms_result **out);
-/* Tries the slots of this kind or name; NULL: all. */
-KMS_API KMS_CHECKED enum kms_code kms_unseal(struct kms *c, const char *slot);
-/* Forgets every key in the keeper's memory. */
-KMS_API KMS_CHECKED enum kms_code kms_seal(struct kms *c);
-KMS_API KMS_CHECKED enum kms_code kms_slot_list(struct kms *c, struct kms_result **out);
-/* Asks the hardware whether it will do, changes nothing. slot NULL: "tpm". Gives slots. */
-KMS_API KMS_CHECKED enum kms_code kms_slot_check(
-    struct kms *c, const char *slot, struct kms_result **out);
 
 /* Zero all of it, then set what you need. */
 struct kms_key_spec {
@@ -393,6 +395,8 @@ KMS_API int kms_fd(const struct kms *c);
 }
 #endif
 
+/* The root key, its slots and backups. */
+#include "kms_admin.h"
 /* Encrypted files, as streams. */
 #include "kms_envelope.h"
 

@@ -1,63 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operations, one at a time: each is its request and nothing more. */
+/*
+ * The operations, one at a time: each is its request and nothing more. Those of the root, its
+ * slots and backups: ops_admin.c.
+ */
 #include "kms/client/calls.h"
 #include "kms/client/error.h"
 
-static enum kms_code simple(
-    struct kms *c, enum op op, enum answer_kind kind, struct kms_result **out)
-{
-	struct call call = call_begin(c, op, kind);
-
-	return call_do(c, &call, out);
-}
-
-static enum kms_code on_slot(
-    struct kms *c, enum op op, enum answer_kind kind, const char *slot, struct kms_result **out)
-{
-	struct call call = call_begin(c, op, kind);
-
-	call.request.slot = call_text(slot);
-	return call_do(c, &call, out);
-}
-
 enum kms_code kms_status(struct kms *c, struct kms_result **out)
 {
-	return simple(c, OP_STATUS, ANSWER_STATUS, out);
+	return call_plain(c, OP_STATUS, ANSWER_STATUS, out);
 }
 
 enum kms_code kms_whoami(struct kms *c, struct kms_result **out)
 {
-	return simple(c, OP_WHOAMI, ANSWER_WHOAMI, out);
+	return call_plain(c, OP_WHOAMI, ANSWER_WHOAMI, out);
 }
 
 enum kms_code kms_metrics(struct kms *c, struct kms_result **out)
 {
-	return simple(c, OP_METRICS, ANSWER_METRICS, out);
-}
-
-enum kms_code kms_init(struct kms *c, const char *slot, struct kms_result **out)
-{
-	return on_slot(c, OP_INIT, ANSWER_SLOTS, slot, out);
-}
-
-enum kms_code kms_unseal(struct kms *c, const char *slot)
-{
-	return on_slot(c, OP_UNSEAL, ANSWER_DONE, slot, NULL);
-}
-
-enum kms_code kms_seal(struct kms *c)
-{
-	return simple(c, OP_SEAL, ANSWER_DONE, NULL);
-}
-
-enum kms_code kms_slot_list(struct kms *c, struct kms_result **out)
-{
-	return simple(c, OP_SLOT_LIST, ANSWER_SLOTS, out);
-}
-
-enum kms_code kms_slot_check(struct kms *c, const char *slot, struct kms_result **out)
-{
-	return on_slot(c, OP_SLOT_CHECK, ANSWER_SLOTS, slot != NULL ? slot : "tpm", out);
+	return call_plain(c, OP_METRICS, ANSWER_METRICS, out);
 }
 
 enum kms_code kms_key_create(

@@ -63,6 +63,39 @@ static kms_err slots(
 	return KMS_OK;
 }
 
+static struct kms_ceremony ceremony(const struct ceremony_info *from)
+{
+	return (struct kms_ceremony){ .nonce = public_bytes(from->nonce),
+		.set = public_bytes(from->set),
+		.needed = from->needed,
+		.have = from->have,
+		.expires_us = from->expires_us };
+}
+
+static kms_err backups(
+    struct arena *a, const struct backup_info *from, size_t n, const struct kms_backup **out)
+{
+	struct kms_backup *list;
+
+	TRY(arena_alloc(a, n * sizeof(*list), &list));
+	for (size_t i = 0; i < n; i++) {
+		list[i] = (struct kms_backup){ .id = public_bytes(from[i].id),
+			.created_us = from[i].created_us,
+			.expires_us = from[i].expires_us,
+			.size = from[i].size,
+			.epoch = from[i].epoch,
+			.audit_records = from[i].audit_records,
+			.rows = from[i].rows,
+			.slot_n = from[i].slot_n };
+		TRY(text(a, from[i].name, &list[i].name));
+		TRY(text(a, from[i].state, &list[i].state));
+		TRY(text(a, from[i].detail, &list[i].detail));
+		TRY(slots(a, from[i].slots, from[i].slot_n, &list[i].slots));
+	}
+	*out = list;
+	return KMS_OK;
+}
+
 static kms_err status(struct arena *a, const struct status_info *from, struct kms_status *out)
 {
 	*out = (struct kms_status){
@@ -84,11 +117,18 @@ static kms_err status(struct arena *a, const struct status_info *from, struct km
 		.memory_hidden = from->memory_hidden,
 		.sandbox_n = from->sandbox_n,
 		.slot_n = from->slot_n,
+		.ceremony = ceremony(&from->ceremony),
+		.backup_us = from->backup_us,
+		.rehearsal_us = from->rehearsal_us,
 	};
 	TRY(text(a, from->program, &out->program));
 	TRY(text(a, from->state, &out->state));
 	TRY(text(a, from->why, &out->why));
 	TRY(text(a, from->audit_state, &out->audit_state));
+	TRY(text(a, from->counter_state, &out->counter_state));
+	TRY(text(a, from->backup_state, &out->backup_state));
+	TRY(text(a, from->rehearsal_state, &out->rehearsal_state));
+	TRY(text(a, from->restoring, &out->restoring));
 	TRY(texts(a, from->sandbox, from->sandbox_n, &out->sandbox));
 	return slots(a, from->slots, from->slot_n, &out->slots);
 }
@@ -200,6 +240,16 @@ static kms_err records(struct kms_result *r)
 	return KMS_OK;
 }
 
+static kms_err slots_and_shares(struct kms_result *r)
+{
+	const struct answer *from = &r->answer;
+
+	r->u.slots.n = from->u.slots.n;
+	r->u.slots.share_n = from->u.slots.share_n;
+	TRY(slots(&r->arena, from->u.slots.p, from->u.slots.n, &r->u.slots.p));
+	return texts(&r->arena, from->u.slots.shares, from->u.slots.share_n, &r->u.slots.shares);
+}
+
 static kms_err publish(struct kms_result *r)
 {
 	struct arena *a = &r->arena;
@@ -207,17 +257,17 @@ static kms_err publish(struct kms_result *r)
 
 	switch (from->kind) {
 	case ANSWER_ERROR:
-	case ANSWER_CEREMONY:
-	case ANSWER_BACKUPS:
 	case ANSWER_DONE: return KMS_OK;
 	case ANSWER_STATUS: return status(a, &from->u.status, &r->u.status);
 	case ANSWER_WHOAMI: return whoami(r);
 	case ANSWER_METRICS:
 	case ANSWER_PROOF:
 	case ANSWER_RANDOM: r->u.bytes = public_bytes(from->u.text); return KMS_OK;
-	case ANSWER_SLOTS:
-		r->u.slots.n = from->u.slots.n;
-		return slots(a, from->u.slots.p, from->u.slots.n, &r->u.slots.p);
+	case ANSWER_SLOTS: return slots_and_shares(r);
+	case ANSWER_CEREMONY: r->u.ceremony = ceremony(&from->u.ceremony); return KMS_OK;
+	case ANSWER_BACKUPS:
+		r->u.backups.n = from->u.backups.n;
+		return backups(a, from->u.backups.p, from->u.backups.n, &r->u.backups.p);
 	case ANSWER_KEY: r->u.keys.n = 1; return keys(a, &from->u.key, 1, &r->u.keys.p);
 	case ANSWER_KEYS:
 		r->u.keys.n = from->u.keys.n;
@@ -278,6 +328,27 @@ const struct kms_slot *kms_result_slots(const struct kms_result *r, size_t *out_
 	return here ? r->u.slots.p : NULL;
 }
 
+const char *const *kms_result_shares(const struct kms_result *r, size_t *out_n)
+{
+	bool here = is(r, ANSWER_SLOTS);
+
+	*out_n = here ? r->u.slots.share_n : 0;
+	return here ? r->u.slots.shares : NULL;
+}
+
+const struct kms_ceremony *kms_result_ceremony(const struct kms_result *r)
+{
+	return is(r, ANSWER_CEREMONY) ? &r->u.ceremony : NULL;
+}
+
+const struct kms_backup *kms_result_backups(const struct kms_result *r, size_t *out_n)
+{
+	bool here = is(r, ANSWER_BACKUPS);
+
+	*out_n = here ? r->u.backups.n : 0;
+	return here ? r->u.backups.p : NULL;
+}
+
 const struct kms_key *kms_result_key(const struct kms_result *r)
 {
 	return is(r, ANSWER_KEY) ? r->u.keys.p : NULL;
@@ -302,7 +373,7 @@ const struct kms_item *kms_result_items(const struct kms_result *r, size_t *out_
 
 struct kms_bytes kms_result_bytes(const struct kms_result *r)
 {
-	bool here = is(r, ANSWER_RANDOM) || is(r, ANSWER_METRICS);
+	bool here = is(r, ANSWER_RANDOM) || is(r, ANSWER_METRICS) || is(r, ANSWER_PROOF);
 
 	return here ? r->u.bytes : kms_bytes_of(NULL, 0);
 }

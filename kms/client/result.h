@@ -18,10 +18,18 @@ struct kms_result {
 		struct kms_whoami whoami;
 		struct kms_bytes bytes;
 		struct kms_records records;
+		struct kms_ceremony ceremony;
 		struct {
 			const struct kms_slot *p;
 			size_t n;
+			const char *const
+			    *shares; /* clear, as the message that they are copied from */
+			size_t share_n;
 		} slots;
+		struct {
+			const struct kms_backup *p;
+			size_t n;
+		} backups;
 		struct {
 			const struct kms_key *p;
 			size_t n;

@@ -42,8 +42,8 @@ enum kms_code kms_set_asserted(struct kms *c, const char *asserted)
 
 void kms_set_deadline(struct kms *c, uint32_t milliseconds)
 {
-	/* Four times this must stay a number of 32 bits. */
-	uint32_t most = UINT32_MAX / 8;
+	/* Twenty times this must stay a number of 32 bits. */
+	uint32_t most = UINT32_MAX / 32;
 
 	c->deadline_ms = milliseconds == 0 ? DEADLINE_MS : milliseconds;
 	if (c->deadline_ms > most)

@@ -72,7 +72,7 @@ kms_err cmd_init(struct ctl *c)
 	if (ctl_is_dry_run(c))
 		return plan_init(c, slot);
 	TRY(ctl_connect(c));
-	TRY(ctl_ask(c, kms_init(c->kms, slot, &r)));
+	TRY(ctl_ask(c, kms_init(c->kms, &(struct kms_opener){ .slot = slot }, &r)));
 	ctl_talk(c, "The root key is made and sealed. kmsd opens itself from now on.");
 	return print_slots(c, r);
 }
@@ -124,7 +124,7 @@ kms_err cmd_unseal(struct ctl *c)
 	if (ctl_is_dry_run(c))
 		return plan_unseal(c);
 	TRY(ctl_connect(c));
-	TRY(ctl_ask(c, kms_unseal(c->kms, c->args.text[OPT_SLOT])));
+	TRY(ctl_ask(c, kms_unseal(c->kms, NULL, NULL)));
 	ctl_talk(c, "kmsd is unsealed.");
 	return print_state(c, "unsealed", false);
 }

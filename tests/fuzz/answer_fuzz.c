@@ -71,6 +71,41 @@ static size_t sum_items(const struct kms_item *item, size_t n)
 	return sum;
 }
 
+static size_t sum_backups(const struct kms_backup *b, size_t n)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += sum_bytes(b[i].id) + strlen(b[i].name) + strlen(b[i].state) +
+		       strlen(b[i].detail) + sum_slots(b[i].slots, b[i].slot_n);
+	return sum;
+}
+
+static size_t sum_status(const struct kms_status *s)
+{
+	return strlen(s->program) + strlen(s->state) + strlen(s->why) + strlen(s->audit_state) +
+	       strlen(s->counter_state) + strlen(s->backup_state) + strlen(s->rehearsal_state) +
+	       strlen(s->restoring) + sum_bytes(s->ceremony.nonce) + sum_bytes(s->ceremony.set) +
+	       sum_bytes(s->instance) + sum_texts(s->sandbox, s->sandbox_n) +
+	       sum_slots(s->slots, s->slot_n);
+}
+
+/* What only who runs kmsd gets: kms_admin.h. */
+static size_t sum_admin(const struct kms_result *r)
+{
+	const struct kms_ceremony *ceremony = kms_result_ceremony(r);
+	size_t sum = 0, n;
+
+	if (ceremony != NULL)
+		sum += sum_bytes(ceremony->nonce) + sum_bytes(ceremony->set);
+	const struct kms_slot *slots = kms_result_slots(r, &n);
+	sum += sum_slots(slots, n);
+	const char *const *shares = kms_result_shares(r, &n);
+	sum += sum_texts(shares, n);
+	const struct kms_backup *backups = kms_result_backups(r, &n);
+	return sum + sum_backups(backups, n);
+}
+
 static size_t sum_records(const struct kms_records *records)
 {
 	size_t sum = 0;
@@ -85,23 +120,18 @@ static size_t sum_result(const struct kms_result *r)
 {
 	const struct kms_status *status = kms_result_status(r);
 	const struct kms_whoami *whoami = kms_result_whoami(r);
-	size_t sum = sum_bytes(kms_result_bytes(r));
+	size_t sum = sum_bytes(kms_result_bytes(r)) + sum_admin(r);
 	bool more;
 	size_t n;
 
 	if (status != NULL)
-		sum += strlen(status->program) + strlen(status->state) + strlen(status->why) +
-		       strlen(status->audit_state) + sum_bytes(status->instance) +
-		       sum_texts(status->sandbox, status->sandbox_n) +
-		       sum_slots(status->slots, status->slot_n);
+		sum += sum_status(status);
 	if (whoami != NULL)
 		sum += strlen(whoami->identity) + sum_texts(whoami->groups, whoami->group_n);
 	if (kms_result_key(r) != NULL)
 		sum += sum_key(kms_result_key(r));
 	if (kms_result_records(r) != NULL)
 		sum += sum_records(kms_result_records(r));
-	const struct kms_slot *slots = kms_result_slots(r, &n);
-	sum += sum_slots(slots, n);
 	const struct kms_key *keys = kms_result_keys(r, &n, &more);
 	for (size_t i = 0; i < n; i++)
 		sum += sum_key(&keys[i]);
@@ -110,11 +140,11 @@ static size_t sum_result(const struct kms_result *r)
 }
 
 /* One request of each kind, whose ids are always the same. */
-static size_t submit_all(struct kms *c, uint64_t ids[static ANSWER_RECORDS])
+static size_t submit_all(struct kms *c, uint64_t ids[static ANSWER_BACKUPS])
 {
 	size_t n = 0;
 
-	for (unsigned kind = ANSWER_DONE; kind <= ANSWER_RECORDS; kind++) {
+	for (unsigned kind = ANSWER_DONE; kind <= ANSWER_BACKUPS; kind++) {
 		struct request r = { .op = OP_STATUS };
 		const struct want want = { .kind = (enum answer_kind)kind, .items = 2 };
 		CHECK(conn_submit(c, &r, &want, &ids[n]) == KMS_OK);
@@ -125,7 +155,7 @@ static size_t submit_all(struct kms *c, uint64_t ids[static ANSWER_RECORDS])
 
 static void take_all(struct kms *c, const uint64_t *ids, size_t n)
 {
-	unsigned seen[ANSWER_RECORDS] = { 0 };
+	unsigned seen[ANSWER_BACKUPS] = { 0 };
 	size_t sum = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -145,7 +175,7 @@ static void take_all(struct kms *c, const uint64_t *ids, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint64_t ids[ANSWER_RECORDS];
+	uint64_t ids[ANSWER_BACKUPS];
 	AUTO(kms_close) struct kms *c = NULL;
 	int ends[2];
 

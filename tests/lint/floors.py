@@ -8,7 +8,7 @@ import re
 from source import Report, files, table, text
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)
-INSTALLED = ("kms_envelope.h",)  # kms.h names it as it lies beside it when both are installed
+INSTALLED = ("kms_admin.h", "kms_envelope.h")  # kms.h names them as they lie beside it installed
 report = Report("move the code to a floor that may know it, or let the caller pass what is needed")
 edges = {line.split()[0]: line.split()[1:] for _, line in table("floors.txt")}
 libraries = {line.split()[0]: line.split()[1:] for _, line in table("libraries.txt")}

@@ -28,12 +28,6 @@ static void service_calls_send_what_they_should(void **state)
 	SENDS(kms_status(c, &r), false, .op = OP_STATUS);
 	SENDS(kms_whoami(c, &r), false, .op = OP_WHOAMI);
 	SENDS(kms_metrics(c, &r), false, .op = OP_METRICS);
-	SENDS(kms_init(c, "tpm", &r), true, .op = OP_INIT, .slot = TEXT("tpm"));
-	SENDS(kms_unseal(c, NULL), false, .op = OP_UNSEAL);
-	SENDS(kms_unseal(c, "spare"), false, .op = OP_UNSEAL, .slot = TEXT("spare"));
-	SENDS(kms_seal(c), false, .op = OP_SEAL);
-	SENDS(kms_slot_list(c, &r), false, .op = OP_SLOT_LIST);
-	SENDS(kms_slot_check(c, NULL, &r), false, .op = OP_SLOT_CHECK, .slot = TEXT("tpm"));
 	SENDS(kms_random(c, 32, &r), false, .op = OP_RANDOM, .count = 32);
 	SENDS(kms_audit_read(c, KMS_AUDIT_LAST, 5, true, &r), false, .op = OP_AUDIT_READ,
 	    .from = UINT64_MAX, .count = 5, .wait = true);

@@ -24,6 +24,15 @@ int main()
 		return 1;
 	if (std::strcmp(kms_last_error(c)->code, kms_code_name(KMS_CODE_UNAVAILABLE)) != 0)
 		return 2;
+	kms_opener opener = {};
+	kms_result *r = nullptr;
+	size_t n = 1;
+	opener.shares_needed = 2;
+	opener.shares_total = 3;
+	if (kms_init(c, &opener, &r) != KMS_CODE_UNAVAILABLE)
+		return 6;
+	if (kms_result_shares(r, &n) != nullptr || n != 0)
+		return 7;
 	kms_close(&c);
 
 	size_t written = 0;
