@@ -14,7 +14,10 @@
 enum {
 	LONG_ONLY = 256,  /* getopt's value of an option: this and its number */
 	DISTANCE_MAX = 3, /* edits that still count as a slip */
-	REASON_LEN = 64
+	REASON_LEN = 64,
+	SLOT_LEN = 128, /* "pkcs11:token=" and a label */
+	SHARES_LEAST = 2,
+	SHARES_MOST = 16
 };
 
 /* clang-format off */
@@ -31,7 +34,7 @@ const struct opt_spec opt_specs[OPT_TOTAL] = {
 	[OPT_CONTEXT]      = { "context", 'c', OPT_IS_PAIR, "NAME=VALUE", "a pair of the context; repeat it for more", 0, 0 },
 	[OPT_NEW_CONTEXT]  = { "new-context", 0, OPT_IS_PAIR, "NAME=VALUE", "bind to this context from now on", 0, 0 },
 	[OPT_BASE64]       = { "base64", 0, OPT_IS_FLAG, NULL, "write base64 text instead of binary", 0, 0 },
-	[OPT_SLOT]         = { "slot", 0, OPT_IS_TEXT, "SLOT", "the slot: tpm", 1, NAME_MAX_LEN },
+	[OPT_SLOT]         = { "slot", 0, OPT_IS_TEXT, "SLOT", "tpm, pkcs11, pkcs11:token=LABEL, or a section of kms.conf", 1, SLOT_LEN },
 	[OPT_TIMEOUT]      = { "timeout", 0, OPT_IS_SPAN, "TIME", "give up after this time, as 30s or 2min", 0, 0 },
 	[OPT_CLASS]        = { "class", 0, OPT_IS_TEXT, "CLASS", "the kind of data it protects (default: default)", 1, NAME_MAX_LEN },
 	[OPT_ALGORITHM]    = { "algorithm", 0, OPT_IS_TEXT, "NAME", "xaes-256-gcm (default), aes-256-gcm, aes-256-kwp", 1, NAME_MAX_LEN },
@@ -45,10 +48,19 @@ const struct opt_spec opt_specs[OPT_TOTAL] = {
 	[OPT_REMOVE]       = { "rm", 0, OPT_IS_FLAG, NULL, "remove the clear file once the new one is proven", 0, 0 },
 	[OPT_FOLLOW]       = { "follow", 'f', OPT_IS_FLAG, NULL, "go on with new records as they come", 0, 0 },
 	[OPT_LINES]        = { "lines", 0, OPT_IS_NUMBER, "N", "how many records (default: 50)", 0, 1000000 },
+	[OPT_SHARES]       = { "shares", 0, OPT_IS_K_OF_N, "K/N", "recovery shares for N people, of whom any K open", 0, 0 },
+	[OPT_SHARES_OUT]   = { "shares-out", 0, OPT_IS_TEXT, "DIR", "write the shares into this empty folder, a file each", 1, 4096 },
+	[OPT_RELY_ON_SHARES] = { "rely-on-shares", 0, OPT_IS_FLAG, NULL, "although only shares are left to open the root", 0, 0 },
+	[OPT_SHARE]        = { "share", 0, OPT_IS_LIST, "-|FILE", "a share: a file, or - to type it unseen", 1, 4096 },
+	[OPT_CEREMONY]     = { "ceremony", 0, OPT_IS_TEXT, "NONCE", "only this ceremony, as the first person was told", 32, 32 },
+	[OPT_CANCEL]       = { "cancel", 0, OPT_IS_FLAG, NULL, "end the ceremony and forget its shares", 0, 0 },
+	[OPT_ACCEPT_RESTORE] = { "accept-restore", 0, OPT_IS_FLAG, NULL, "an older store, or a lost counter, is what we want", 0, 0 },
+	[OPT_STORE]        = { "store", 0, OPT_IS_FLAG, NULL, "renew the store's key too: seal every row anew", 0, 0 },
+	[OPT_LEAVE_OUT]    = { "leave-out", 0, OPT_IS_LIST, "NAME", "a slot that can't be reached; it is removed", 1, SLOT_LEN },
 };
 /* clang-format on */
 
-static_assert(OPT_TOTAL <= 32, "a mask has 32 bits");
+static_assert(OPT_TOTAL <= 64, "a mask has 64 bits");
 
 struct table {
 	struct option names[OPT_TOTAL + 1];
@@ -67,7 +79,7 @@ __attribute__((format(printf, 2, 3))) static kms_err refuse(
 }
 
 /* '+' stops at the first word that is no option; ':' tells a missing value from an unknown one. */
-static void make_table(uint32_t allowed, bool stop_early, struct table *t)
+static void make_table(uint64_t allowed, bool stop_early, struct table *t)
 {
 	size_t n = 0;
 	char *p = t->letters;
@@ -105,7 +117,7 @@ static int option_of(int found)
 }
 
 /* The allowed option that was most likely meant, or NULL. */
-static const char *guess(const char *word, uint32_t allowed)
+static const char *guess(const char *word, uint64_t allowed)
 {
 	size_t best = DISTANCE_MAX + 1;
 	const char *found = NULL;
@@ -122,7 +134,7 @@ static const char *guess(const char *word, uint32_t allowed)
 	return found;
 }
 
-static kms_err refuse_unknown(const char *word, uint32_t allowed, char error[static ARGS_ERROR_MAX])
+static kms_err refuse_unknown(const char *word, uint64_t allowed, char error[static ARGS_ERROR_MAX])
 {
 	char name[NAME_MAX_LEN + 1];
 	size_t n = strcspn(word, "=");
@@ -148,6 +160,25 @@ kms_err args_number(const char *text, uint64_t *out)
 			return KMS_E_BAD_REQUEST;
 	}
 	*out = x;
+	return KMS_OK;
+}
+
+kms_err args_k_of_n(
+    const char *text, uint32_t *out_k, uint32_t *out_n, char error[static ARGS_ERROR_MAX])
+{
+	char first[8];
+	uint64_t k, n;
+	size_t slash = strcspn(text, "/");
+
+	(void)snprintf(first, sizeof(first), "%.*s", slash < sizeof(first) ? (int)slash : 0, text);
+	if (text[slash] != '/' || args_number(first, &k) != KMS_OK ||
+	    args_number(text + slash + 1, &n) != KMS_OK)
+		return refuse(error, "shares are written K/N, as 2/3, not \"%.32s\"", text);
+	if (k < SHARES_LEAST || n > SHARES_MOST || k > n)
+		return refuse(error, "of K/N shares K is %d at least, N %d at most and not below K",
+		    SHARES_LEAST, SHARES_MOST);
+	*out_k = (uint32_t)k;
+	*out_n = (uint32_t)n;
 	return KMS_OK;
 }
 
@@ -206,6 +237,17 @@ static kms_err take_text(const struct opt_spec *spec, const char *text, struct a
 	return KMS_OK;
 }
 
+static kms_err take_list(
+    const struct opt_spec *spec, const char *text, struct args_list *list, struct args *a)
+{
+	TRY(take_text(spec, text, a));
+	if (list->n == ARGS_LIST_MAX)
+		return refuse(
+		    a->error, "--%s may be given %d times at most", spec->name, ARGS_LIST_MAX);
+	list->p[list->n++] = text;
+	return KMS_OK;
+}
+
 static kms_err take(struct args *a, int i, const char *text)
 {
 	const struct opt_spec *spec = &opt_specs[i];
@@ -221,6 +263,9 @@ static kms_err take(struct args *a, int i, const char *text)
 			return KMS_OK;
 		return refuse(a->error, "--%s takes a time such as 30s, 12h or 90d, not \"%.32s\"",
 		    spec->name, text);
+	case OPT_IS_K_OF_N: return args_k_of_n(text, &a->shares_needed, &a->shares_total, a->error);
+	case OPT_IS_LIST:
+		return take_list(spec, text, i == OPT_SHARE ? &a->share : &a->leave_out, a);
 	case OPT_IS_PAIR:
 		return args_add_pair(
 		    i == OPT_CONTEXT ? &a->context : &a->new_context, text, a->error);
@@ -239,7 +284,7 @@ static kms_err take_operands(int argc, char **argv, int from, struct args *a)
 }
 
 kms_err args_parse(
-    int argc, char **argv, uint32_t allowed, bool stop_early, struct args *out, int *out_next)
+    int argc, char **argv, uint64_t allowed, bool stop_early, struct args *out, int *out_next)
 {
 	struct table t;
 	int found;

@@ -158,7 +158,13 @@ static void check_audit(struct doctor *d, const struct kms_status *s)
 
 static void check_counter(struct doctor *d, const struct kms_status *s)
 {
-	if (s->counter_behind)
+	if (strcmp(s->counter_state, "none") == 0)
+		find(d, GRADE_WARN, "counter", KMS_OK,
+		    "there is none: an old copy of the store would go unnoticed; add a tpm slot");
+	else if (strcmp(s->counter_state, "unchecked") == 0)
+		find(d, GRADE_WARN, "counter", KMS_OK,
+		    "not checked since the start: the hardware that has it did not answer");
+	else if (s->counter_behind)
 		find(d, GRADE_WARN, "counter", KMS_E_COUNTER_BEHIND,
 		    "the hardware counter (%ju) is behind the store (%ju)", (uintmax_t)s->counter,
 		    (uintmax_t)s->epoch);
@@ -180,6 +186,45 @@ static void check_slots(struct doctor *d, const struct kms_status *s)
 		else
 			find(d, GRADE_WARN, "slot", last, "%s: %s", slot->name, err_text(last));
 	}
+}
+
+static void check_slot_count(struct doctor *d, const struct kms_status *s)
+{
+	if (s->slot_n == 1)
+		find(d, GRADE_WARN, "slots", KMS_OK,
+		    "one slot is one loss from nothing: add shares (kmsctl slot add --shares 2/3)");
+	else if (s->slot_n > 1)
+		find(
+		    d, GRADE_OK, "slots", KMS_OK, "%zu, any of them opens the root key", s->slot_n);
+}
+
+/* A backup or a rehearsal. advice: what makes one. An older kmsd has no state of it. */
+static void check_dated(
+    struct doctor *d, const char *check, const char *state, uint64_t when_us, const char *advice)
+{
+	char date[CLOCK_TEXT_LEN];
+	kms_err why = look_why(state);
+
+	clock_format(when_us, date);
+	if (state[0] == '\0')
+		return;
+	if (strcmp(state, "ok") == 0)
+		find(d, GRADE_OK, check, KMS_OK, "the last one was on %s", date);
+	else if (strcmp(state, "late") == 0)
+		find(d, GRADE_WARN, check, KMS_OK, "late, the last one was on %s; %s",
+		    when_us != 0 ? date : "no day yet", advice);
+	else if (strcmp(state, "off") == 0)
+		find(d, GRADE_WARN, check, KMS_OK, "off; %s", advice);
+	else
+		find(d, GRADE_WARN, check, why, "the last one failed: %s", err_text(why));
+}
+
+static void check_backups(struct doctor *d, const struct kms_status *s)
+{
+	check_dated(d, "backup", s->backup_state, s->backup_us,
+	    "see kms.conf(5), or `kmsctl backup create`");
+	check_dated(d, "rehearsal", s->rehearsal_state, s->rehearsal_us,
+	    "`kmsctl backup rehearse` proves a backup");
 }
 
 static void check_restarts(struct doctor *d, const struct kms_status *s)
@@ -229,6 +274,8 @@ static void examine(struct doctor *d)
 		check_audit(d, s);
 		check_counter(d, s);
 		check_slots(d, s);
+		check_slot_count(d, s);
+		check_backups(d, s);
 		check_restarts(d, s);
 		check_version(d, s);
 	}

@@ -4,45 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kms/base/clock.h"
 #include "kms/ctl/ctl.h"
 #include "kms/ctl/look.h"
-
-kms_err look_why(const char *name)
-{
-	return name[0] != '\0' ? err_from_name(name, strlen(name)) : KMS_OK;
-}
-
-bool look_is_unsealed(const struct kms_status *s)
-{
-	return strcmp(s->state, "unsealed") == 0;
-}
 
 static enum out_color color_of(const struct kms_status *s)
 {
 	if (look_is_unsealed(s))
 		return OUT_GREEN;
 	return strcmp(s->state, "opening") == 0 ? OUT_YELLOW : OUT_RED;
-}
-
-void look_put_slot(struct out *row, const struct kms_slot *slot)
-{
-	bool good = strcmp(slot->last, "ok") == 0;
-
-	out_str(row, "slot", "SLOT", slot->name);
-	out_str(row, "kind", "KIND", slot->kind);
-	out_str(row, "last", "LAST", slot->last);
-	out_paint(row, good ? OUT_GREEN : OUT_YELLOW);
-	out_time(row, "created", "CREATED", slot->created_us);
-	out_hex(row, "id", NULL, bytes_of(slot->id.p, slot->id.n));
-	out_str(row, "detail", "DETAIL", slot->detail);
-	out_name(row, slot->name);
-}
-
-void look_put_slots(struct out *o, const struct kms_slot *slots, size_t n)
-{
-	out_table(o, "slots");
-	for (size_t i = 0; i < n; i++)
-		look_put_slot(out_row(o), &slots[i]);
 }
 
 static void put_memory(struct out *o, const struct kms_status *s)
@@ -58,14 +28,62 @@ static void put_counter(struct out *o, const struct kms_status *s)
 {
 	char text[64];
 
-	(void)snprintf(text, sizeof(text), "%ju%s", (uintmax_t)s->counter,
-	    s->counter_behind ? ", behind the store" : "");
+	bool none = strcmp(s->counter_state, "none") == 0;
+	bool unchecked = strcmp(s->counter_state, "unchecked") == 0;
+
+	if (none)
+		(void)snprintf(text, sizeof(text), "none");
+	else
+		(void)snprintf(text, sizeof(text), "%ju%s%s", (uintmax_t)s->counter,
+		    s->counter_behind ? ", behind the store" : "",
+		    unchecked ? ", not checked" : "");
 	out_u64(o, "epoch", NULL, s->epoch);
 	out_u64(o, "counter", NULL, s->counter);
 	out_bool(o, "counter_behind", NULL, s->counter_behind);
 	out_u64(o, "counter_moves", NULL, s->counter_moves);
+	out_str(o, "counter_state", NULL, s->counter_state);
 	out_str(o, NULL, "counter", text);
-	out_paint(o, s->counter_behind ? OUT_YELLOW : OUT_PLAIN);
+	out_paint(o, s->counter_behind || unchecked ? OUT_YELLOW : OUT_PLAIN);
+}
+
+static void put_ceremony(struct out *o, const struct kms_ceremony *x)
+{
+	char text[96], until[CLOCK_TEXT_LEN];
+
+	if (x->nonce.n == 0)
+		return;
+	clock_format(x->expires_us, until);
+	(void)snprintf(text, sizeof(text), "%u of %u shares are here, until %s", (unsigned)x->have,
+	    (unsigned)x->needed, until);
+	look_put_ceremony(o, x);
+	out_str(o, NULL, "ceremony", text);
+	out_paint(o, OUT_YELLOW);
+}
+
+/* When it last went well, and what is wrong with it now. */
+static void put_dated(struct out *o, const char *label, uint64_t when_us, const char *state)
+{
+	char text[128], date[CLOCK_TEXT_LEN];
+	bool good = strcmp(state, "ok") == 0;
+
+	if (state[0] == '\0' && when_us == 0)
+		return;
+	clock_format(when_us, date);
+	(void)snprintf(text, sizeof(text), "%s%s%.64s%s", when_us != 0 ? date : "never",
+	    good ? "" : " (", good ? "" : state, good ? "" : ")");
+	out_str(o, NULL, label, text);
+	out_paint(o, good ? OUT_GREEN : OUT_YELLOW);
+}
+
+static void put_backups(struct out *o, const struct kms_status *s)
+{
+	out_time(o, "last_backup", NULL, s->backup_us);
+	out_str(o, "backup_state", NULL, s->backup_state);
+	out_time(o, "last_rehearsal", NULL, s->rehearsal_us);
+	out_str(o, "rehearsal_state", NULL, s->rehearsal_state);
+	put_dated(o, "last backup", s->backup_us, s->backup_state);
+	put_dated(o, "last rehearsal", s->rehearsal_us, s->rehearsal_state);
+	out_str(o, "restoring", s->restoring[0] != '\0' ? "restoring" : NULL, s->restoring);
 }
 
 static void put_status(struct out *o, const struct kms_status *s)
@@ -85,6 +103,8 @@ static void put_status(struct out *o, const struct kms_status *s)
 	out_paint(o, strcmp(s->audit_state, "ok") == 0 ? OUT_GREEN : OUT_RED);
 	out_u64(o, "audit_records", "audit records", s->audit_records);
 	put_counter(o, s);
+	put_ceremony(o, &s->ceremony);
+	put_backups(o, s);
 	put_memory(o, s);
 	out_u64(o, "connections", "connections", s->connections);
 	out_words(o, "sandbox", "sandbox", s->sandbox, s->sandbox_n);
@@ -101,6 +121,11 @@ static void put_headline(struct out *o, const struct kms_status *s)
 
 	if (look_is_unsealed(s))
 		out_title(o, "kmsd serves.");
+	else if (s->restoring[0] != '\0')
+		out_title(o,
+		    "kmsd waits to be opened with the backup %.128s.\n  what to do: `kmsctl "
+		    "unseal`, or each person `kmsctl unseal --share -`.",
+		    s->restoring);
 	else if (strcmp(s->state, "uninitialised") == 0)
 		out_title(o, "kmsd has no root key yet.\n  what to do: %s",
 		    err_hint(KMS_E_NOT_INITIALISED));

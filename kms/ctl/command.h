@@ -16,6 +16,7 @@ enum operand {
 	OPERAND_KEY,
 	OPERAND_FILE,
 	OPERAND_KEY_FILE, /* a key, then a file */
+	OPERAND_SLOT,
 	OPERAND_OTHER
 };
 
@@ -25,7 +26,7 @@ struct command {
 	const char *usage; /* the words after it: "NAME [FILE|-]" */
 	enum operand operand;
 	uint8_t min, max; /* how many words */
-	uint32_t options; /* besides the common ones */
+	uint64_t options; /* besides the common ones */
 	kms_err (*run)(struct ctl *c);
 	const char *about; /* one line */
 	const char *help;  /* paragraphs, then examples */
@@ -42,12 +43,18 @@ bool command_is_noun(const char *word);
 const char *command_guess(const char *word);
 
 /* cmd_service.c */
-kms_err cmd_init(struct ctl *c);
 kms_err cmd_wait(struct ctl *c);
 kms_err cmd_seal(struct ctl *c);
+/* cmd_unseal.c */
 kms_err cmd_unseal(struct ctl *c);
+/* cmd_slot.c */
+kms_err cmd_init(struct ctl *c);
 kms_err cmd_slot_list(struct ctl *c);
 kms_err cmd_slot_check(struct ctl *c);
+kms_err cmd_slot_add(struct ctl *c);
+kms_err cmd_slot_remove(struct ctl *c);
+/* cmd_root.c */
+kms_err cmd_root_rotate(struct ctl *c);
 /* cmd_look.c */
 kms_err cmd_status(struct ctl *c);
 kms_err cmd_whoami(struct ctl *c);

@@ -19,12 +19,12 @@ static const char head[] =
     "\t\t[[ $w == -* ]] || words+=(\"$w\")\n"
     "\tdone\n"
     "\tcase $prev in\n"
-    "\t-o | --output | --key-out | --socket)\n"
+    "\t-o | --output | --key-out | --socket | --share | --shares-out)\n"
     "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
     "\t\treturn\n"
     "\t\t;;\n"
     "\t--slot)\n"
-    "\t\tmapfile -t COMPREPLY < <(compgen -W tpm -- \"$cur\")\n"
+    "\t\tmapfile -t COMPREPLY < <(compgen -W 'tpm pkcs11' -- \"$cur\")\n"
     "\t\treturn\n"
     "\t\t;;\n"
     "\t--algorithm)\n"
@@ -39,6 +39,7 @@ static const char tail[] =
     "\tcase $cur,$operand in\n"
     "\t-*) mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\") ;;\n"
     "\t*,key) mapfile -t COMPREPLY < <(compgen -W \"$(kmsctl key list -q 2>/dev/null)\" -- \"$cur\") ;;\n"
+    "\t*,slot) mapfile -t COMPREPLY < <(compgen -W \"$(kmsctl slot list -q 2>/dev/null)\" -- \"$cur\") ;;\n"
     "\t*,file) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
     "\t*) mapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$cur\") ;;\n"
     "\tesac\n"
@@ -50,7 +51,7 @@ static kms_err put(struct buf *out, const char *text)
 	return buf_put(out, bytes_of_str(text));
 }
 
-static kms_err put_option_names(uint32_t mask, struct buf *out)
+static kms_err put_option_names(uint64_t mask, struct buf *out)
 {
 	TRY(put(out, "options='"));
 	for (int i = 0; i < OPT_TOTAL; i++) {
@@ -71,6 +72,7 @@ static kms_err put_operand(const struct command *c, const char *indent, struct b
 	switch (c->operand) {
 	case OPERAND_KEY: return put(out, "operand=key\n");
 	case OPERAND_FILE: return put(out, "operand=file\n");
+	case OPERAND_SLOT: return put(out, "operand=slot\n");
 	case OPERAND_KEY_FILE:
 		TRY(put(out, "operand=file; ((${#words[@]} > "));
 		TRY(put(out, count));

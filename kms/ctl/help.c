@@ -20,7 +20,7 @@ static const char tail[] =
     "Exit status: 0 done; 1 refused by policy; 2 wrong usage; 3 not found; 4 sealed; 5 bad data;\n"
     "6 wrong state, exists, conflict; 7 store, log or hardware failed; 8 try again.\n"
     "Environment: KMS_SOCKET, KMS_FORMAT (json or text), NO_COLOR.\n"
-    "See kmsctl(1), kmsctl-key(1), kmsctl-data(1).\n";
+    "See kmsctl(1), kmsctl-slot(1), kmsctl-key(1), kmsctl-data(1).\n";
 
 static kms_err put(struct buf *out, const char *text)
 {
@@ -44,7 +44,7 @@ static kms_err put_option(const struct opt_spec *spec, struct buf *out)
 	return put(out, line);
 }
 
-static kms_err put_options(const char *title, uint32_t mask, struct buf *out)
+static kms_err put_options(const char *title, uint64_t mask, struct buf *out)
 {
 	if (mask == 0)
 		return KMS_OK;

@@ -210,6 +210,33 @@ void out_secret(struct out *o, const char *name, struct bytes clear)
 	note(o, buf_put(&o->secret, bytes_of_str("\"")));
 }
 
+static bool is_plain(const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i < n; i++) {
+		bool letter = (word[i] | 0x20) >= 'a' && (word[i] | 0x20) <= 'z';
+		if (!letter && (word[i] < '0' || word[i] > '9'))
+			return false;
+	}
+	return n > 0;
+}
+
+void out_secret_words(struct out *o, const char *name, const char *const *words, size_t n)
+{
+	note(o, buf_put(&o->secret, bytes_of_str(",\"")));
+	note(o, buf_put(&o->secret, bytes_of_str(name)));
+	note(o, buf_put(&o->secret, bytes_of_str("\":[")));
+	for (size_t i = 0; i < n; i++) {
+		if (!is_plain(words[i]))
+			note(o, KMS_E_BAD_ANSWER);
+		note(o, buf_put(&o->secret, bytes_of_str(i > 0 ? ",\"" : "\"")));
+		note(o, buf_put(&o->secret, bytes_of_str(words[i])));
+		note(o, buf_put(&o->secret, bytes_of_str("\"")));
+	}
+	note(o, buf_put(&o->secret, bytes_of_str("]")));
+}
+
 void out_title(struct out *o, const char *format, ...)
 {
 	char text[TITLE_MAX];

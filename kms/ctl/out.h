@@ -56,8 +56,11 @@ void out_words(
     struct out *o, const char *name, const char *label, const char *const *words, size_t n);
 /* A number that need not be whole. */
 void out_double(struct out *o, const char *name, double value);
-/* Base64, in JSON only, the last of the object. Never passes through memory that is not wiped. */
+/* Base64, in JSON only, among the last of the object. Never passes through memory that is not wiped. */
 void out_secret(struct out *o, const char *name, struct bytes clear);
+
+/* A list of letters and digits, likewise. KMS_E_BAD_ANSWER, kept, for anything else. */
+void out_secret_words(struct out *o, const char *name, const char *const *words, size_t n);
 
 /* The line above the fields, in text. Not escaped: our own words, or escaped by the caller. */
 void out_title(struct out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -52,7 +52,7 @@ static kms_err set_style(struct ctl *c)
 static kms_err parse(struct ctl *c, int argc, char **argv, int *out_next)
 {
 	bool early = c->command == NULL;
-	uint32_t allowed = OPT_COMMON | (early ? 0 : c->command->options);
+	uint64_t allowed = OPT_COMMON | (early ? 0 : c->command->options);
 
 	kms_err e = args_parse(argc, argv, allowed, early, &c->args, out_next);
 	/* Also where reading stopped half-way: the message should come as it was asked for. */

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Help that teaches: what the command does, what it does not, and examples that work as they
- * stand. Kept apart from the table, which a reader wants to see whole.
+ * stand. Kept apart from the table, which a reader wants to see whole. Slots:
+ * texts_admin.c; data: texts_data.c.
  */
 #include "kms/ctl/texts.h"
-
-const char text_init[] =
-    "Draws a root key and lets the hardware of a slot seal it; from then on kmsd opens itself\n"
-    "when it starts. Works once: an instance that has a root key refuses. --dry-run asks the\n"
-    "hardware whether it will do.\n"
-    "\n"
-    "Examples:\n"
-    "  kmsctl init --slot tpm --dry-run\n"
-    "  kmsctl init --slot tpm\n";
 
 const char text_status[] =
     "Says whether kmsd serves, and if not, why and what to do. Anybody who may open the socket\n"
@@ -38,14 +30,6 @@ const char text_seal[] =
     "Examples:\n"
     "  kmsctl seal --dry-run\n"
     "  kmsctl seal\n";
-
-const char text_unseal[] =
-    "Tries the slots in their order, or only the one that --slot names, until one opens the\n"
-    "root key. kmsd does so by itself when it starts; this is for after a repair.\n"
-    "\n"
-    "Examples:\n"
-    "  kmsctl unseal\n"
-    "  kmsctl unseal --slot tpm\n";
 
 const char text_whoami[] =
     "The identity that kmsd derives from the socket, your groups as it sees them, and whether\n"
@@ -79,19 +63,6 @@ const char text_version[] = "Needs no kmsd; `kmsctl status` names the version of
                             "\n"
                             "Examples:\n"
                             "  kmsctl version\n";
-
-const char text_slot_list[] = "A slot is one way to open the root key; any one of them is enough.\n"
-                              "\n"
-                              "Examples:\n"
-                              "  kmsctl slot list\n"
-                              "  kmsctl slot list --json | jq -r '.slots[].last'\n";
-
-const char text_slot_check[] =
-    "Asks the hardware of a slot (tpm if none is named) what it is and whether it has what kmsd\n"
-    "needs. Changes nothing, so it may be asked before `kmsctl init`.\n"
-    "\n"
-    "Examples:\n"
-    "  kmsctl slot check tpm\n";
 
 const char text_key_create[] =
     "A name is 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or a digit. The first\n"

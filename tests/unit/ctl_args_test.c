@@ -15,7 +15,7 @@ enum {
 #define ALL (OPT_BIT(OPT_TOTAL) - 1)
 
 /* Parses a line of words, which are cut at spaces in place. */
-static kms_err parse(char *line, uint32_t allowed, struct args *out)
+static kms_err parse(char *line, uint64_t allowed, struct args *out)
 {
 	static char program[] = "kmsctl";
 	char *words[WORDS_MAX] = { program }, *rest = NULL;
@@ -33,7 +33,7 @@ static void parse_all(char *line, struct args *out)
 	assert_int_equal(parse(line, ALL, out), KMS_OK);
 }
 
-static void assert_refused(const char *line, uint32_t allowed, const char *says)
+static void assert_refused(const char *line, uint64_t allowed, const char *says)
 {
 	char words[256];
 	struct args a;
@@ -121,6 +121,51 @@ static void pairs_gather(void **state)
 	assert_int_equal(args_context_of(&a.new_context).n, 1);
 }
 
+static void shares_are_k_of_n(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t k, n;
+	} good[] = { { "2/2", 2, 2 }, { "2/3", 2, 3 }, { "16/16", 16, 16 }, { "3/05", 3, 5 } };
+	char error[ARGS_ERROR_MAX];
+	uint32_t k, n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(args_k_of_n(good[i].text, &k, &n, error), KMS_OK);
+		assert_int_equal(k, good[i].k);
+		assert_int_equal(n, good[i].n);
+	}
+}
+
+static void lists_gather(void **state)
+{
+	char line[] = "--leave-out tpm --share a --share - --leave-out=hsm --store --shares 2/3";
+	struct args a;
+
+	(void)state;
+	parse_all(line, &a);
+	assert_int_equal(a.leave_out.n, 2);
+	assert_string_equal(a.leave_out.p[1], "hsm");
+	assert_int_equal(a.share.n, 2);
+	assert_string_equal(a.share.p[0], "a");
+	assert_string_equal(a.share.p[1], "-");
+	assert_true(a.given[OPT_STORE] && a.given[OPT_SHARES]);
+	assert_int_equal(a.shares_needed * 10 + a.shares_total, 23);
+}
+
+/* Masks are wider than an int: the last options are as good as the first. */
+static void the_last_option_is_allowed_by_its_bit_alone(void **state)
+{
+	char line[] = "--leave-out x";
+	struct args a;
+
+	(void)state;
+	assert_true(OPT_LEAVE_OUT > 31);
+	assert_int_equal(parse(line, OPT_BIT(OPT_LEAVE_OUT), &a), KMS_OK);
+	assert_string_equal(a.text[OPT_LEAVE_OUT], "x");
+}
+
 static void the_first_word_stops_it(void **state)
 {
 	char program[] = "kmsctl", json[] = "--json", verb[] = "status", other[] = "--nonsense";
@@ -199,6 +244,38 @@ static void wrong_values_are_refused(void **state)
 	    ALL, "at most 64 bytes");
 }
 
+static void other_shares_are_refused(void **state)
+{
+	static const char *const wrong[] = { "", "/", "3", "2/", "/3", "1/3", "0/0", "4/3", "2/17",
+		"2/3/4", "-2/3", "2/ 3", "2/x", "18446744073709551618/3", "2of3" };
+	char error[ARGS_ERROR_MAX];
+	uint32_t k = 7, n = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		assert_int_equal(args_k_of_n(wrong[i], &k, &n, error), KMS_E_BAD_REQUEST);
+		assert_int_equal(k + n, 14);
+	}
+	assert_refused("--shares 2of3", ALL, "as 2/3");
+	assert_refused("--shares 1/3", ALL, "K is 2 at least");
+	assert_refused("--ceremony 00", ALL, "--ceremony");
+	assert_refused("--share=", ALL, "may not be empty");
+}
+
+static void too_many_of_a_list_are_refused(void **state)
+{
+	char program[] = "kmsctl", option[] = "--share=a";
+	char *words[ARGS_LIST_MAX + 2] = { program };
+	struct args a = { .operand_n = 0 };
+
+	(void)state;
+	for (int i = 1; i < ARGS_LIST_MAX + 2; i++)
+		words[i] = option;
+	assert_int_equal(
+	    args_parse(ARGS_LIST_MAX + 2, words, ALL, false, &a, NULL), KMS_E_BAD_REQUEST);
+	assert_non_null(strstr(a.error, "16 times at most"));
+}
+
 static void wrong_pairs_are_refused(void **state)
 {
 	(void)state;
@@ -254,6 +331,9 @@ int main(void)
 		cmocka_unit_test(two_dashes_end_the_options),
 		cmocka_unit_test(spans_become_seconds),
 		cmocka_unit_test(pairs_gather),
+		cmocka_unit_test(shares_are_k_of_n),
+		cmocka_unit_test(lists_gather),
+		cmocka_unit_test(the_last_option_is_allowed_by_its_bit_alone),
 		cmocka_unit_test(the_first_word_stops_it),
 		cmocka_unit_test(numbers_are_decimal),
 		cmocka_unit_test(other_numbers_are_refused),
@@ -261,6 +341,8 @@ int main(void)
 		cmocka_unit_test(options_of_other_commands_are_refused),
 		cmocka_unit_test(missing_values_are_refused),
 		cmocka_unit_test(wrong_values_are_refused),
+		cmocka_unit_test(other_shares_are_refused),
+		cmocka_unit_test(too_many_of_a_list_are_refused),
 		cmocka_unit_test(wrong_pairs_are_refused),
 		cmocka_unit_test(too_many_pairs_are_refused),
 		cmocka_unit_test(a_long_value_is_refused),

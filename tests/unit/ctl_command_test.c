@@ -75,7 +75,8 @@ static void changes_have_a_dry_run(void **state)
 	static const char *const changes[][2] = { { "init", NULL }, { "seal", NULL },
 		{ "unseal", NULL }, { "key", "create" }, { "key", "rotate" }, { "key", "suspend" },
 		{ "key", "resume" }, { "key", "deactivate" }, { "key", "compromise" },
-		{ "key", "destroy" }, { "key", "cancel-destroy" }, { "encrypt", NULL } };
+		{ "key", "destroy" }, { "key", "cancel-destroy" }, { "encrypt", NULL },
+		{ "slot", "add" }, { "slot", "remove" }, { "root", "rotate" } };
 	static const char *const final[] = { "deactivate", "compromise", "destroy" };
 
 	(void)state;
@@ -83,6 +84,8 @@ static void changes_have_a_dry_run(void **state)
 		assert_true(find(changes[i][0], changes[i][1])->options & OPT_BIT(OPT_DRY_RUN));
 	for (size_t i = 0; i < ARRAY_LEN(final); i++)
 		assert_true(find("key", final[i])->options & OPT_BIT(OPT_YES));
+	assert_true(find("slot", "remove")->options & OPT_BIT(OPT_YES));
+	assert_true(find("root", "rotate")->options & OPT_BIT(OPT_YES));
 }
 
 static void help_names_every_option(void **state)

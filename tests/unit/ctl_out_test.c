@@ -125,6 +125,37 @@ static void a_secret_alone_is_an_object(void **state)
 	assert_string_equal(print(&o, &as_json, &json), "{\"random\":\"Zm9v\"}\n");
 }
 
+static void secret_words_stand_in_json_alone(void **state)
+{
+	static const char *const words[] = { "KMS1QQ", "KMS1PP" };
+	AUTO(out_done) struct out o = { .field_n = 0 }, none = { .field_n = 0 };
+	AUTO(buf_done) struct buf json = { .n = 0 }, text = { .n = 0 }, empty = { .n = 0 };
+
+	(void)state;
+	out_str(&o, "key", "key", "rec");
+	out_secret_words(&o, "shares", words, 2);
+	assert_string_equal(
+	    print(&o, &as_json, &json), "{\"key\":\"rec\",\"shares\":[\"KMS1QQ\",\"KMS1PP\"]}\n");
+	assert_string_equal(print(&o, &as_text, &text), "key  rec\n");
+	out_secret_words(&none, "shares", NULL, 0);
+	assert_string_equal(print(&none, &as_json, &empty), "{\"shares\":[]}\n");
+}
+
+static void words_that_need_escapes_are_refused(void **state)
+{
+	static const char *const wrong[] = { "", "a\"b", "a b", "a\n", "\xc3\xa4" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		AUTO(out_done) struct out o = { .field_n = 0 };
+		AUTO(buf_done) struct buf to = { .n = 0 };
+
+		out_secret_words(&o, "shares", &wrong[i], 1);
+		assert_int_equal(out_print(&o, &as_json, &to), KMS_E_BAD_ANSWER);
+		assert_int_equal(to.n, 0);
+	}
+}
+
 static void a_child_is_an_object(void **state)
 {
 	AUTO(out_done) struct out o = { .field_n = 0 };
@@ -239,6 +270,8 @@ int main(void)
 		cmocka_unit_test(an_empty_table_is_an_empty_list),
 		cmocka_unit_test(secrets_stand_in_json_alone),
 		cmocka_unit_test(a_secret_alone_is_an_object),
+		cmocka_unit_test(secret_words_stand_in_json_alone),
+		cmocka_unit_test(words_that_need_escapes_are_refused),
 		cmocka_unit_test(a_child_is_an_object),
 		cmocka_unit_test(bare_lines_are_all_of_the_text),
 		cmocka_unit_test(colors_only_where_they_are_wanted),

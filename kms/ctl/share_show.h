@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handing out new recovery shares, so that each person sees only their own: one at a time on a
+ * terminal, a file each, or all in one JSON object for a program that hands them on. kmsd gives
+ * them once, so whether they can be shown is asked before they are made.
+ */
+#pragma once
+
+#include "kms/base/base.h"
+#include "kms/ctl/ctl.h"
+
+/* Before they are made. A usage error where there is nowhere to show them; KMS_E_IO. */
+MUST_USE kms_err share_show_check(struct ctl *c);
+/* Shows them, in JSON as fields of o. KMS_E_IO, KMS_E_BAD_ANSWER: then some were not shown. */
+MUST_USE kms_err share_show(struct ctl *c, struct out *o, const char *const *shares, size_t n);
+/* Prints the slots that came as the answer, after its new shares. r may be NULL: no slots. */
+MUST_USE kms_err share_give(struct ctl *c, const struct kms_result *r);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Help of what opens the root key. */
+#include "kms/ctl/texts.h"
+
+const char text_init[] =
+    "Draws a root key and lets a slot seal it. With hardware (--slot, tpm if nothing is said) kmsd\n"
+    "opens itself from then on when it starts. With --shares it is divided among N people, any K\n"
+    "of whom open it together; with --shares alone no hardware is used. Works once: an instance\n"
+    "that has a root key refuses. --dry-run asks the hardware whether it will do.\n"
+    "\n"
+    "Shares are shown once: on a terminal one at a time, so that each person sees only their own;\n"
+    "or as a file each in --shares-out DIR; or with --json all in one object.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl init --slot tpm --dry-run\n"
+    "  kmsctl init --slot tpm --shares 2/3\n"
+    "  kmsctl init --shares 3/5\n";
+
+const char text_unseal[] =
+    "Tries the slots in their order, or only the one that --slot names, until one opens the\n"
+    "root key. kmsd does so by itself when it starts; this is for after a repair.\n"
+    "\n"
+    "With shares it is a ceremony: each person runs it with --share -, at any terminal, types\n"
+    "their share unseen, and is told how many are here. The first one begins the ceremony, whose\n"
+    "time is limited; --ceremony joins that one only, --cancel ends it and forgets the shares.\n"
+    "A share is never an argument.\n"
+    "\n"
+    "--accept-restore opens a store that is older than the hardware counter, or whose counter is\n"
+    "gone: say so only where you put it there yourself. It is written into the audit log.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl unseal\n"
+    "  kmsctl unseal --slot tpm\n"
+    "  kmsctl unseal --share -\n"
+    "  kmsctl unseal --share /media/stick/share-1-of-3\n";
+
+const char text_slot_list[] = "A slot is one way to open the root key; any one of them is enough.\n"
+                              "\n"
+                              "Examples:\n"
+                              "  kmsctl slot list\n"
+                              "  kmsctl slot list --json | jq -r '.slots[].last'\n";
+
+const char text_slot_check[] =
+    "Asks the hardware of a slot (tpm if none is named) what it is and whether it has what kmsd\n"
+    "needs. Changes nothing, so it may be asked before `kmsctl init`.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl slot check tpm\n";
+
+const char text_slot_add[] =
+    "One slot is one loss from nothing: with a second one, or with shares, a broken chip costs\n"
+    "no key. SLOT is tpm, pkcs11, pkcs11:token=LABEL, or the name of a section of kms.conf.\n"
+    "--shares K/N makes shares for N people, any K of whom open the root together. A slot counts\n"
+    "only after it has opened the root in a fresh process. kmsd must be unsealed.\n"
+    "\n"
+    "Shares are shown once, as `kmsctl init --help` says.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl slot add --shares 2/3\n"
+    "  kmsctl slot add pkcs11:token=office\n"
+    "  kmsctl slot add tpm --dry-run\n";
+
+const char text_slot_remove[] =
+    "The slot opens the root key no more, for good; backups that were made before still open\n"
+    "with it, so rotate the root as well where it may be in wrong hands. Refused unless another\n"
+    "slot opens the root now; where only people's shares are left, say --rely-on-shares. Asks for\n"
+    "the name to be typed; without a terminal it wants --yes.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl slot remove tpm --dry-run\n"
+    "  kmsctl slot remove tpm --rely-on-shares\n";
+
+const char text_root_rotate[] =
+    "Draws a new root key, lets every slot seal it, and lets each prove that it opens; then the\n"
+    "old one is forgotten. Data keys and what they protect stay as they are. People get new\n"
+    "shares, and their old ones open old backups only. A slot that can't be reached stops it\n"
+    "unless --leave-out names it; then it is removed. --store renews the store's key too, and\n"
+    "seals every row anew. Asks for the word root to be typed; without a terminal it wants --yes.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl root rotate --dry-run\n"
+    "  kmsctl root rotate --leave-out tpm --shares-out /media/stick/new\n";
