@@ -173,9 +173,10 @@ kms_err args_k_of_n(
 	(void)snprintf(first, sizeof(first), "%.*s", slash < sizeof(first) ? (int)slash : 0, text);
 	if (text[slash] != '/' || args_number(first, &k) != KMS_OK ||
 	    args_number(text + slash + 1, &n) != KMS_OK)
-		return refuse(error, "shares are written K/N, as 2/3, not \"%.32s\"", text);
+		return refuse(error, "--shares takes K/N, as 2/3, not \"%.32s\"", text);
 	if (k < SHARES_LEAST || n > SHARES_MOST || k > n)
-		return refuse(error, "of K/N shares K is %d at least, N %d at most and not below K",
+		return refuse(error,
+		    "--shares takes K/N with K %d at least, N %d at most and not below K",
 		    SHARES_LEAST, SHARES_MOST);
 	*out_k = (uint32_t)k;
 	*out_n = (uint32_t)n;
@@ -229,6 +230,9 @@ static kms_err take_number(const struct opt_spec *spec, const char *text, struct
 
 static kms_err take_text(const struct opt_spec *spec, const char *text, struct args *a)
 {
+	if (strlen(text) < spec->min && spec->min == spec->max)
+		return refuse(
+		    a->error, "--%s takes %ju characters", spec->name, (uintmax_t)spec->min);
 	if (strlen(text) < spec->min)
 		return refuse(a->error, "--%s may not be empty", spec->name);
 	if (strlen(text) > spec->max)
@@ -283,6 +287,22 @@ static kms_err take_operands(int argc, char **argv, int from, struct args *a)
 	return KMS_OK;
 }
 
+/*
+ * getopt takes a beginning for the whole; but the beginning of one option is the name of another
+ * that is not allowed here (--shares, --shares-out). `words` are up to and with the option's.
+ */
+static bool is_shortened(char *const *words, int n, int found, const char *value)
+{
+	if (found < LONG_ONLY)
+		return false;
+	const char *name = opt_specs[found - LONG_ONLY].name, *word = words[n - 1];
+
+	if (value != NULL && value == word && n > 1)
+		word = words[n - 2];
+	word += strspn(word, "-");
+	return strcspn(word, "=") != strlen(name);
+}
+
 kms_err args_parse(
     int argc, char **argv, uint64_t allowed, bool stop_early, struct args *out, int *out_next)
 {
@@ -305,6 +325,9 @@ kms_err args_parse(
 			    out->error, "--%s takes no value", opt_specs[optopt - LONG_ONLY].name);
 		if (found == '?')
 			return refuse_unknown(optopt != 0 ? letter : word, allowed, out->error);
+		if (is_shortened(argv, optind, found, optarg))
+			return refuse_unknown(
+			    optarg == word ? argv[optind - 2] : word, allowed, out->error);
 		TRY(take(out, option_of(found), optarg));
 	}
 	if (out_next != NULL)

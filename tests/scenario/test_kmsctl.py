@@ -40,7 +40,7 @@ def test_help_names_exactly_the_options_that_are_taken():
     for words in commands():
         options = run(*words, "--help").stdout.decode().split("\nOptions")
         named[" ".join(words)] = set(
-            re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", "\n".join(options[1:]), re.M))
+            re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", "\n".join(options[1:]), re.M))
     every = set().union(*named.values())
     assert len(every) > 20
     for words, options in named.items():

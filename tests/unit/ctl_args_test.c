@@ -213,6 +213,16 @@ static void unknown_options_are_named(void **state)
 	assert_refused("--dryrun", ALL, "did you mean --dry-run?");
 }
 
+/* What begins like an option that is allowed here is not that option. */
+static void beginnings_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("--shares 2/3", OPT_BIT(OPT_SHARES_OUT), "no option --shares here");
+	assert_refused("--shares=2/3", OPT_BIT(OPT_SHARES_OUT), "no option --shares here");
+	assert_refused("--js", ALL, "no option --js here");
+	assert_refused("a --dry b", ALL, "no option --dry here");
+}
+
 /* Known elsewhere, unknown here: nothing that the command would ignore. */
 static void options_of_other_commands_are_refused(void **state)
 {
@@ -257,8 +267,8 @@ static void other_shares_are_refused(void **state)
 		assert_int_equal(k + n, 14);
 	}
 	assert_refused("--shares 2of3", ALL, "as 2/3");
-	assert_refused("--shares 1/3", ALL, "K is 2 at least");
-	assert_refused("--ceremony 00", ALL, "--ceremony");
+	assert_refused("--shares 1/3", ALL, "K 2 at least");
+	assert_refused("--ceremony 00", ALL, "takes 32 characters");
 	assert_refused("--share=", ALL, "may not be empty");
 }
 
@@ -338,6 +348,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_decimal),
 		cmocka_unit_test(other_numbers_are_refused),
 		cmocka_unit_test(unknown_options_are_named),
+		cmocka_unit_test(beginnings_are_refused),
 		cmocka_unit_test(options_of_other_commands_are_refused),
 		cmocka_unit_test(missing_values_are_refused),
 		cmocka_unit_test(wrong_values_are_refused),
