@@ -57,6 +57,8 @@ const struct opt_spec opt_specs[OPT_TOTAL] = {
 	[OPT_ACCEPT_RESTORE] = { "accept-restore", 0, OPT_IS_FLAG, NULL, "an older store, or a lost counter, is what we want", 0, 0 },
 	[OPT_STORE]        = { "store", 0, OPT_IS_FLAG, NULL, "renew the store's key too: seal every row anew", 0, 0 },
 	[OPT_LEAVE_OUT]    = { "leave-out", 0, OPT_IS_LIST, "NAME", "a slot that can't be reached; it is removed", 1, SLOT_LEN },
+	[OPT_CONFIG]       = { "config", 0, OPT_IS_TEXT, "FILE", "kmsd's configuration (default: $KMS_CONFIG, /etc/kms/kms.conf)", 1, 255 },
+	[OPT_KMSD]         = { "kmsd", 0, OPT_IS_TEXT, "PROGRAM", "this kmsd (default: beside kmsctl, then in PATH)", 1, 4096 },
 };
 /* clang-format on */
 

@@ -17,6 +17,7 @@ enum operand {
 	OPERAND_FILE,
 	OPERAND_KEY_FILE, /* a key, then a file */
 	OPERAND_SLOT,
+	OPERAND_BACKUP,
 	OPERAND_OTHER
 };
 
@@ -83,6 +84,13 @@ kms_err cmd_encrypt(struct ctl *c);
 kms_err cmd_decrypt(struct ctl *c);
 /* cmd_inspect.c */
 kms_err cmd_inspect(struct ctl *c);
+/* cmd_backup.c */
+kms_err cmd_backup_create(struct ctl *c);
+kms_err cmd_backup_list(struct ctl *c);
+kms_err cmd_backup_verify(struct ctl *c);
+kms_err cmd_backup_restore(struct ctl *c);
+/* cmd_rehearse.c */
+kms_err cmd_backup_rehearse(struct ctl *c);
 /* cmd_audit.c */
 kms_err cmd_audit_tail(struct ctl *c);
 kms_err cmd_audit_show(struct ctl *c);

@@ -109,6 +109,17 @@ const struct command commands[] = {
 	  cmd_audit_tail, "the newest records of the audit log", text_audit_tail },
 	{ "audit", "show",          "SEQ",                OPERAND_OTHER,     1, 1, 0,
 	  cmd_audit_show, "one record with all its fields", text_audit_show },
+	{ "backup", "create",       "",                   OPERAND_NONE,      0, 0, CHANGE,
+	  cmd_backup_create, "write a backup now", text_backup_create },
+	{ "backup", "list",         "",                   OPERAND_NONE,      0, 0, 0,
+	  cmd_backup_list, "the backups that there are", text_backup_list },
+	{ "backup", "verify",       "NAME",               OPERAND_BACKUP,    1, 1, 0,
+	  cmd_backup_verify, "read a backup to its end", text_backup_verify },
+	{ "backup", "restore",      "NAME",               OPERAND_BACKUP,    1, 1, CHANGE,
+	  cmd_backup_restore, "make a new instance of a backup", text_backup_restore },
+	{ "backup", "rehearse",     "[NAME]",             OPERAND_BACKUP,    0, 1,
+	  CHANGE | O(SHARE) | O(CONFIG) | O(KMSD),
+	  cmd_backup_rehearse, "prove that a backup would bring all back", text_backup_rehearse },
 	{ .verb = NULL },
 };
 /* clang-format on */

@@ -19,7 +19,7 @@ static const char head[] =
     "\t\t[[ $w == -* ]] || words+=(\"$w\")\n"
     "\tdone\n"
     "\tcase $prev in\n"
-    "\t-o | --output | --key-out | --socket | --share | --shares-out)\n"
+    "\t-o | --output | --key-out | --socket | --share | --shares-out | --config | --kmsd)\n"
     "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
     "\t\treturn\n"
     "\t\t;;\n"
@@ -40,6 +40,7 @@ static const char tail[] =
     "\t-*) mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\") ;;\n"
     "\t*,key) mapfile -t COMPREPLY < <(compgen -W \"$(kmsctl key list -q 2>/dev/null)\" -- \"$cur\") ;;\n"
     "\t*,slot) mapfile -t COMPREPLY < <(compgen -W \"$(kmsctl slot list -q 2>/dev/null)\" -- \"$cur\") ;;\n"
+    "\t*,backup) mapfile -t COMPREPLY < <(compgen -W \"$(kmsctl backup list -q 2>/dev/null)\" -- \"$cur\") ;;\n"
     "\t*,file) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
     "\t*) mapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$cur\") ;;\n"
     "\tesac\n"
@@ -73,6 +74,7 @@ static kms_err put_operand(const struct command *c, const char *indent, struct b
 	case OPERAND_KEY: return put(out, "operand=key\n");
 	case OPERAND_FILE: return put(out, "operand=file\n");
 	case OPERAND_SLOT: return put(out, "operand=slot\n");
+	case OPERAND_BACKUP: return put(out, "operand=backup\n");
 	case OPERAND_KEY_FILE:
 		TRY(put(out, "operand=file; ((${#words[@]} > "));
 		TRY(put(out, count));

@@ -19,8 +19,8 @@ static const char tail[] =
     "\n"
     "Exit status: 0 done; 1 refused by policy; 2 wrong usage; 3 not found; 4 sealed; 5 bad data;\n"
     "6 wrong state, exists, conflict; 7 store, log or hardware failed; 8 try again.\n"
-    "Environment: KMS_SOCKET, KMS_FORMAT (json or text), NO_COLOR.\n"
-    "See kmsctl(1), kmsctl-slot(1), kmsctl-key(1), kmsctl-data(1).\n";
+    "Environment: KMS_SOCKET, KMS_CONFIG, KMS_FORMAT (json or text), NO_COLOR.\n"
+    "See kmsctl(1), kmsctl-slot(1), kmsctl-key(1), kmsctl-data(1), kmsctl-backup(1).\n";
 
 static kms_err put(struct buf *out, const char *text)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Help that teaches: what the command does, what it does not, and examples that work as they
- * stand. Kept apart from the table, which a reader wants to see whole. Slots:
- * texts_admin.c; data: texts_data.c.
+ * stand. Kept apart from the table, which a reader wants to see whole. Slots and
+ * backups: texts_admin.c; data: texts_data.c.
  */
 #include "kms/ctl/texts.h"
 

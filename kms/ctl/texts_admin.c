@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Help of what opens the root key. */
+/* Help of what opens the root key, and of backups. */
 #include "kms/ctl/texts.h"
 
 const char text_init[] =
@@ -80,3 +80,53 @@ const char text_root_rotate[] =
     "Examples:\n"
     "  kmsctl root rotate --dry-run\n"
     "  kmsctl root rotate --leave-out tpm --shares-out /media/stick/new\n";
+
+const char text_backup_create[] =
+    "Writes all keys, sealed, into one file of kmsd's backup folder, and reads it back. kmsd does\n"
+    "so by itself on the days that kms.conf says. Copy the file to another host: it opens with\n"
+    "any slot of this root, with shares too, and with nothing else.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl backup create\n"
+    "  kmsctl backup create -q\n";
+
+const char text_backup_list[] =
+    "The files of kmsd's backup folder: when they were made, until when they are kept, and what\n"
+    "opens them. The state old-root says that the root was rotated since: slots and shares of\n"
+    "that time open it.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl backup list\n"
+    "  kmsctl backup list --json | jq -r '.backups[] | select(.state == \"ok\") | .backup'\n";
+
+const char text_backup_verify[] =
+    "Reads a backup to its end and checks every byte. It proves that the file is whole; that it\n"
+    "brings all keys back, only `kmsctl backup rehearse` proves.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl backup verify kms-2026-11-25.kmsb\n";
+
+const char text_backup_restore[] =
+    "Only on a new kmsd, one without a root key: put the file into its backup folder first. It\n"
+    "says what opens the backup; the next `kmsctl unseal`, or as many people with their shares\n"
+    "as are needed, makes it this instance's store. Add this host's slot afterwards.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl backup restore kms-2026-11-25.kmsb --dry-run\n"
+    "  kmsctl backup restore kms-2026-11-25.kmsb\n"
+    "  kmsctl unseal --share -\n";
+
+const char text_backup_rehearse[] =
+    "Restores a backup (the newest good one if none is named) into a kmsd that is thrown away, in\n"
+    "a folder of its own under $TMPDIR or /run, opens it with the slots of this host or with the\n"
+    "shares that --share gives, and holds every key version against the live kmsd: both must give\n"
+    "the same answer to a random challenge. Up to 100 keys are issued here and unwrapped there.\n"
+    "No key leaves either; the live one only notes the outcome. What was made after the backup is\n"
+    "named, and is no failure. Ends with 0 only if everything matched.\n"
+    "\n"
+    "Run it on kmsd's host as root or as its user: it reads the backup and kms.conf itself.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl backup rehearse\n"
+    "  kmsctl backup rehearse --share /media/a/share-1-of-3 --share /media/b/share-2-of-3\n"
+    "  kmsctl backup rehearse --json | jq .ok\n";

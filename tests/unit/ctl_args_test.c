@@ -157,13 +157,13 @@ static void lists_gather(void **state)
 /* Masks are wider than an int: the last options are as good as the first. */
 static void the_last_option_is_allowed_by_its_bit_alone(void **state)
 {
-	char line[] = "--leave-out x";
+	char line[] = "--kmsd x";
 	struct args a;
 
 	(void)state;
-	assert_true(OPT_LEAVE_OUT > 31);
-	assert_int_equal(parse(line, OPT_BIT(OPT_LEAVE_OUT), &a), KMS_OK);
-	assert_string_equal(a.text[OPT_LEAVE_OUT], "x");
+	assert_true(OPT_KMSD > 31);
+	assert_int_equal(parse(line, OPT_BIT(OPT_KMSD), &a), KMS_OK);
+	assert_string_equal(a.text[OPT_KMSD], "x");
 }
 
 static void the_first_word_stops_it(void **state)

@@ -76,7 +76,8 @@ static void changes_have_a_dry_run(void **state)
 		{ "unseal", NULL }, { "key", "create" }, { "key", "rotate" }, { "key", "suspend" },
 		{ "key", "resume" }, { "key", "deactivate" }, { "key", "compromise" },
 		{ "key", "destroy" }, { "key", "cancel-destroy" }, { "encrypt", NULL },
-		{ "slot", "add" }, { "slot", "remove" }, { "root", "rotate" } };
+		{ "slot", "add" }, { "slot", "remove" }, { "root", "rotate" },
+		{ "backup", "create" }, { "backup", "restore" }, { "backup", "rehearse" } };
 	static const char *const final[] = { "deactivate", "compromise", "destroy" };
 
 	(void)state;
