@@ -216,7 +216,8 @@ static void check_dated(
 	else if (strcmp(state, "off") == 0)
 		find(d, GRADE_WARN, check, KMS_OK, "off; %s", advice);
 	else
-		find(d, GRADE_WARN, check, why, "the last one failed: %s", err_text(why));
+		find(d, GRADE_WARN, check, why, "the last one failed: %s",
+		    why != KMS_OK ? err_text(why) : state);
 }
 
 static void check_backups(struct doctor *d, const struct kms_status *s)

@@ -29,6 +29,21 @@ static kms_err check_options(struct ctl *c)
 	return with_shares(c) ? share_show_check(c) : KMS_OK;
 }
 
+/* A kmsd that knows no shares makes none, and says nothing of it. */
+static kms_err check_shares(struct ctl *c, const struct kms_result *r)
+{
+	size_t n;
+
+	(void)kms_result_shares(r, &n);
+	if (!with_shares(c) || ctl_is_dry_run(c) || n == c->args.shares_total)
+		return KMS_OK;
+	kms_err e = ctl_refuse(
+	    c, KMS_E_BAD_ANSWER, "%zu shares instead of %u", n, (unsigned)c->args.shares_total);
+	ctl_hint(c, "Look at `kmsctl slot list`, and compare `kmsctl version` with `kmsctl "
+	            "status`: this kmsd may be too old for shares.");
+	return e;
+}
+
 static void tell_plan(const struct ctl *c, const char *slot)
 {
 	char shares[64] = "";
@@ -74,6 +89,7 @@ kms_err cmd_init(struct ctl *c)
 	const struct kms_opener with = opener_of(c, slot);
 	TRY(ctl_connect(c));
 	TRY(ctl_ask(c, kms_init(c->kms, &with, &r)));
+	TRY(check_shares(c, r));
 	if (slot != NULL)
 		ctl_talk(c, "The root key is made and sealed. kmsd opens itself from now on.");
 	else
@@ -114,6 +130,7 @@ kms_err cmd_slot_add(struct ctl *c)
 	TRY(check_options(c));
 	TRY(ctl_connect(c));
 	TRY(ctl_ask(c, kms_slot_add(c->kms, &with, &r)));
+	TRY(check_shares(c, r));
 	if (with.dry_run)
 		ctl_talk(c, "It can be added; nothing was changed.");
 	else
