@@ -30,9 +30,10 @@ static const struct slot_info slot_list[] = {
 	{ .id = { id16, 16 }, .kind = TEXT("tpm"), .name = TEXT("tpm"), .last = TEXT("ok") },
 	{ .kind = TEXT("shares"), .name = TEXT("shares"), .detail = TEXT("2 of 3") },
 };
-static const struct ceremony_info ceremony_of_three = {
-	.nonce = { id16, 16 }, .set = { id16, 4 }, .needed = 3, .have = 2, .expires_us = 9
-};
+#define CEREMONY                                                                                   \
+	{                                                                                          \
+		.nonce = { id16, 16 }, .set = { id16, 4 }, .needed = 3, .have = 2, .expires_us = 9 \
+	}
 static const struct backup_info backup_list[] = {
 	{ .name = TEXT("a.kmsb"),
 	    .id = { id16, 16 },
@@ -55,7 +56,7 @@ static const struct answer status_answer = { .kind = ANSWER_STATUS,
 	    .backup_state = TEXT("late"),
 	    .rehearsal_state = TEXT("off"),
 	    .restoring = TEXT("a.kmsb"),
-	    .ceremony = ceremony_of_three,
+	    .ceremony = CEREMONY,
 	    .backup_us = 7,
 	    .rehearsal_us = 8 } };
 
@@ -65,8 +66,7 @@ static struct answer answer_for(const struct request *r)
 	case OP_STATUS: return status_answer;
 	case OP_UNSEAL:
 		if (r->share.n > 0)
-			return (struct answer){ .kind = ANSWER_CEREMONY,
-				.u.ceremony = ceremony_of_three };
+			return (struct answer){ .kind = ANSWER_CEREMONY, .u.ceremony = CEREMONY };
 		return (struct answer){ .kind = ANSWER_DONE };
 	case OP_SEAL:
 	case OP_BACKUP_REHEARSED: return (struct answer){ .kind = ANSWER_DONE };
