@@ -92,7 +92,7 @@ static kms_err find_key(struct sealer *s, const struct token_blob *b, CK_OBJECT_
 	struct object_id id;
 	kms_err e = key_find(s, bytes_of_str(b->key_label), object_id_bytes(&b->key_id), out, &id);
 
-	return e == KMS_E_TOKEN_KEY_MISSING ? KMS_E_TOKEN_FOREIGN : e;
+	return e == KMS_E_TOKEN_KEY_MISSING ? session_judge_missing(s) : e;
 }
 
 static kms_err open_blob(

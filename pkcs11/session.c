@@ -64,3 +64,11 @@ kms_err session_renew(struct sealer *s, bool rw)
 	s->session = CK_INVALID_HANDLE;
 	return begin(s, rw);
 }
+
+kms_err session_judge_missing(struct sealer *s)
+{
+	CK_TOKEN_INFO info;
+
+	TRY(rv_check(s, RV_ANY, s->f->C_GetTokenInfo(PKCS11_get_slotid_from_slot(s->slot), &info)));
+	return KMS_E_TOKEN_FOREIGN;
+}

@@ -16,3 +16,5 @@ MUST_USE kms_err session_open(struct sealer *s, bool rw);
 MUST_USE kms_err session_renew(struct sealer *s, bool rw);
 /* KMS_OK while the session is there and logged in. */
 MUST_USE kms_err session_check(struct sealer *s);
+/* What a key that was not found means: KMS_E_TOKEN_FOREIGN, unless the token itself has gone. */
+MUST_USE kms_err session_judge_missing(struct sealer *s);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "pkcs11/session.h"
+
 enum {
 	P256_LEN = 32,
 	POINT_LEN = 1 + 2 * P256_LEN, /* 04, x, y */
@@ -145,7 +147,7 @@ kms_err sign_text(
 	kms_err e = object_find(
 	    s, CKO_PRIVATE_KEY, (struct bytes){ 0 }, object_id_bytes(&b->sign_id), &key);
 	if (e == KMS_E_TOKEN_KEY_MISSING)
-		e = KMS_E_TOKEN_FOREIGN;
+		e = session_judge_missing(s);
 	TRY(e);
 	TRY(rv_check(s, RV_ANY, s->f->C_SignInit(s->session, &mechanism, key)));
 	TRY(rv_check(s, RV_ANY, s->f->C_Sign(s->session, digest, sizeof(digest), rs, &n)));

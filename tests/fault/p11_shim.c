@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -56,6 +57,8 @@ static bool meets(enum p11_function f, CK_RV *out_rv)
 		hang();
 	if (action == P11_LOSE)
 		(void)real->C_CloseAllSessions(token);
+	if (action == P11_VANISH)
+		(void)rename(state->from, state->to);
 	if (action == P11_DIE)
 		(void)real->C_Finalize(NULL);
 	*out_rv = (CK_RV)state->rv;

@@ -44,7 +44,8 @@ enum p11_action {
 	    2, /* closes every session of the token first, as another program or a reset might */
 	P11_HANG = 3,  /* never comes back */
 	P11_CRASH = 4, /* aborts */
-	P11_DIE = 5    /* finalises the module first */
+	P11_DIE = 5,   /* finalises the module first */
+	P11_VANISH = 6 /* takes the folder of the tokens away first: `from` becomes `to` */
 };
 
 /* Bits of `traits`: tokens of other kinds. */
@@ -61,6 +62,10 @@ enum p11_trait {
 	P11_PIN_IS_LOCKED = 512 /* says so in the token's flags */
 };
 
+enum {
+	P11_PATH_MAX = 128
+};
+
 struct p11_state {
 	_Atomic uint32_t traits;
 	_Atomic uint32_t action, function; /* which happens to … */
@@ -68,4 +73,5 @@ struct p11_state {
 	_Atomic uint64_t rv;
 	_Atomic uint64_t calls[P11_FUNCTION_COUNT];
 	_Atomic uint64_t fired;
+	char from[P11_PATH_MAX], to[P11_PATH_MAX];
 };

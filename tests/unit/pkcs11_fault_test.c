@@ -167,6 +167,29 @@ static void a_token_that_vanishes_is_missed(void **state)
 	assert_int_equal(hsm_describe(h, &out), KMS_E_TOKEN_MISSING);
 }
 
+/* Taken away in the middle of an act; back again, it opens as before. */
+static void a_token_that_vanishes_on_the_way_is_missed(void **state)
+{
+	static const enum p11_function places[] = { P11_OpenSession, P11_FindObjectsInit,
+		P11_GetAttributeValue, P11_DecryptInit, P11_Decrypt };
+	struct hsm *h = *state;
+
+	(void)snprintf(h->faults->from, sizeof(h->faults->from), "%s/t", h->dir);
+	(void)snprintf(h->faults->to, sizeof(h->faults->to), "%s/away", h->dir);
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		hsm_arm(h, P11_VANISH, places[i], (const uint64_t[]){ 1, 1 }, 0);
+		kms_err e = hsm_unseal(h);
+		assert_int_equal(h->faults->fired, 1);
+		/* Whatever SoftHSM still knows of it, it is not called another token. */
+		assert_true(e == KMS_OK || e == KMS_E_TOKEN_MODULE || e == KMS_E_TOKEN_FAILED);
+		assert_true(logins(h) <= 1);
+		(void)printf("vanished at %zu: %s\n", i, err_name(e));
+		hsm_disarm(h);
+		assert_int_equal(rename(h->faults->to, h->faults->from), 0);
+		assert_int_equal(hsm_unseal(h), KMS_OK);
+	}
+}
+
 /* ---- Nothing stays of what failed ----------------------------------------------------------- */
 
 /* A seal that fails at each call of each function: nothing of it remains, or all of it. */
@@ -228,8 +251,10 @@ static void a_failed_description_leaves_nothing(void **state)
 
 	hsm_fail_always(h, P11_Decrypt, CKR_FUNCTION_FAILED);
 	assert_int_equal(hsm_describe(h, &out), KMS_E_TOKEN_FAILED);
-	hsm_fail_always(h, P11_GetTokenInfo, CKR_FUNCTION_FAILED);
-	assert_int_not_equal(hsm_describe(h, &out), KMS_OK);
+	/* Ours is the call after those for the two slots, where libp11 0.4.12 would lose memory. */
+	hsm_arm(h, P11_FAIL, P11_GetTokenInfo, (const uint64_t[]){ 3, 3 }, CKR_FUNCTION_FAILED);
+	assert_int_equal(hsm_describe(h, &out), KMS_E_TOKEN_FAILED);
+	assert_int_equal(h->faults->fired, 1);
 	hsm_disarm(h);
 	assert_int_equal(out.n, 0);
 	assert_int_equal(hsm_objects(h), 0);
@@ -465,6 +490,7 @@ int main(void)
 		WITH_SLOT(other_codes_are_not),
 		WITH_SLOT(failed_opening_is_judged_by_the_session),
 		WITH_SLOT(a_token_that_vanishes_is_missed),
+		WITH_SLOT(a_token_that_vanishes_on_the_way_is_missed),
 		WITH_TOKEN(a_failed_seal_leaves_nothing),
 		WITH_TOKEN(a_seal_that_lost_its_session_leaves_one_set_of_keys),
 		WITH_TOKEN(a_failed_description_leaves_nothing),
