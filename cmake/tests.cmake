@@ -34,7 +34,8 @@ if(TARGET constant_time_test)
 		$<$<C_COMPILER_ID:Clang>:-Wl,--strip-debug>)
 endif()
 # It starts the real helper and puts the real module behind the shim.
-add_dependencies(pkcs11_fault_test kms-seal p11_shim)
+add_dependencies(pkcs11_helper_test kms-seal p11_shim)
+add_dependencies(pkcs11_fault_test p11_shim)
 add_dependencies(pkcs11_test p11_shim fault_shim)
 add_test(NAME pkcs11_valgrind_test COMMAND sh ${PROJECT_SOURCE_DIR}/tests/unit/valgrind.sh
 	$<TARGET_FILE:pkcs11_test>)
