@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the stories. Each story has an instance of its own unless it only asks; then it may
 share one with its file. Safe to run in parallel: folders and sockets are per instance."""
+import contextlib
 import os
 import pathlib
 import sys
@@ -29,14 +30,18 @@ def pytest_runtest_setup(item):
         pytest.skip("needs root")
 
 
-def _checked(instance):
+def _end(instance):
     """Ends a story: what went wrong must be readable, and kmsd must not have crashed."""
-    yield instance
     tail = instance.tail(40)
     log = instance.log.read_text(errors="replace") if instance.log.exists() else ""
     instance.close()
     for sign in ("AddressSanitizer", "runtime error:", "ThreadSanitizer", "check failed"):
         assert sign not in log, tail
+
+
+def _checked(instance):
+    yield instance
+    _end(instance)
 
 
 @pytest.fixture
@@ -74,5 +79,6 @@ def make():
         return made[-1]
 
     yield build
-    for instance in made:
-        instance.close()
+    with contextlib.ExitStack() as ends:  # each of them, also if one fails
+        for instance in made:
+            ends.callback(_end, instance)
