@@ -33,6 +33,12 @@ struct kms_backup {
 /* Each returns what its operation gave, borrowed from r, and NULL where r is another's result. */
 /* Of init, slot_add and root_rotate: new shares, each a line of text; often none. */
 KMS_API const char *const *kms_result_shares(const struct kms_result *r, size_t *out_n);
+/*
+ * Of slot_add and root_rotate with new shares: nothing has changed yet. When they have reached
+ * people, ask the same again with this as `confirm`, within 10 minutes. Empty: there is nothing to
+ * confirm.
+ */
+KMS_API struct kms_bytes kms_result_confirm(const struct kms_result *r);
 /* Of kms_unseal() with a share that was not the last one; NULL: it is unsealed. */
 KMS_API const struct kms_ceremony *kms_result_ceremony(const struct kms_result *r);
 KMS_API const struct kms_backup *kms_result_backups(const struct kms_result *r, size_t *out_n);
@@ -45,6 +51,7 @@ struct kms_opener {
 	uint32_t shares_needed; /* k of k-of-n, from 2; 0: no shares */
 	uint32_t shares_total;  /* n, at most 16 */
 	bool dry_run;
+	struct kms_bytes confirm; /* slot_add: of kms_result_confirm(); the rest is ignored then */
 };
 
 /* Makes the root key, once in an instance's life. Gives slots, and shares if asked for. */
@@ -84,6 +91,7 @@ struct kms_rotation {
 	size_t leave_out_n;
 	bool renew_store; /* a new store key as well: every row is sealed anew */
 	bool dry_run;
+	struct kms_bytes confirm; /* of kms_result_confirm(); the rest is ignored then */
 };
 
 /* A new root key under every slot. Gives slots, and new shares where there were some. */

@@ -20,6 +20,7 @@ static enum kms_code open_with(
 	call.request.shares_needed = with->shares_needed;
 	call.request.shares_total = with->shares_total;
 	call.request.dry_run = with->dry_run;
+	call.request.confirm = borrow(with->confirm);
 	return call_do(c, &call, out);
 }
 
@@ -92,6 +93,7 @@ enum kms_code kms_root_rotate(
 	call.request.leave_out_n = how->leave_out_n;
 	call.request.renew_store = how->renew_store;
 	call.request.dry_run = how->dry_run;
+	call.request.confirm = borrow(how->confirm);
 	return call_do(c, &call, out);
 }
 

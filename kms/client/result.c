@@ -336,6 +336,12 @@ const char *const *kms_result_shares(const struct kms_result *r, size_t *out_n)
 	return here ? r->u.slots.shares : NULL;
 }
 
+struct kms_bytes kms_result_confirm(const struct kms_result *r)
+{
+	return is(r, ANSWER_SLOTS) ? public_bytes(r->answer.u.slots.confirm)
+	                           : kms_bytes_of(NULL, 0);
+}
+
 const struct kms_ceremony *kms_result_ceremony(const struct kms_result *r)
 {
 	return is(r, ANSWER_CEREMONY) ? &r->u.ceremony : NULL;

@@ -53,6 +53,14 @@ static kms_err prepare(struct ctl *c)
 	return ctl_is_dry_run(c) ? KMS_OK : ctl_confirm(c, "root");
 }
 
+static enum kms_code confirm_rotation(
+    struct ctl *c, struct kms_bytes nonce, struct kms_result **out)
+{
+	const struct kms_rotation how = { .confirm = nonce };
+
+	return kms_root_rotate(c->kms, &how, out);
+}
+
 kms_err cmd_root_rotate(struct ctl *c)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
@@ -65,10 +73,11 @@ kms_err cmd_root_rotate(struct ctl *c)
 
 	TRY(prepare(c));
 	TRY(ctl_ask(c, kms_root_rotate(c->kms, &how, &r)));
+	TRY(share_give_and_confirm(c, r, confirm_rotation));
 	if (how.dry_run)
 		ctl_talk(c, "Nothing was changed.");
 	else
 		ctl_talk(
 		    c, "The old root key is forgotten. Make a backup now: `kmsctl backup create`.");
-	return share_give(c, r);
+	return KMS_OK;
 }

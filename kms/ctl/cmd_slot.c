@@ -119,6 +119,13 @@ kms_err cmd_slot_check(struct ctl *c)
 	return look_print_slots(c, r);
 }
 
+static enum kms_code confirm_add(struct ctl *c, struct kms_bytes nonce, struct kms_result **out)
+{
+	const struct kms_opener with = { .confirm = nonce };
+
+	return kms_slot_add(c->kms, &with, out);
+}
+
 kms_err cmd_slot_add(struct ctl *c)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
@@ -133,9 +140,10 @@ kms_err cmd_slot_add(struct ctl *c)
 	TRY(check_shares(c, r));
 	if (with.dry_run)
 		ctl_talk(c, "It can be added; nothing was changed.");
-	else
+	TRY(share_give_and_confirm(c, r, confirm_add));
+	if (!with.dry_run)
 		ctl_talk(c, "Added, after it has opened the root key in a process of its own.");
-	return share_give(c, r);
+	return KMS_OK;
 }
 
 kms_err cmd_slot_remove(struct ctl *c)

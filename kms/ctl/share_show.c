@@ -166,11 +166,7 @@ kms_err share_show(struct ctl *c, struct out *o, const char *const *shares, size
 		out_secret_words(o, "shares", shares, n);
 		return KMS_OK;
 	}
-	kms_err e = show_all(c, shares, n);
-	if (e != KMS_OK)
-		ctl_hint(c, "The set is in force, but not all of it was handed out. `kmsctl root "
-		            "rotate` makes a new one, while the root is open.");
-	return e;
+	return show_all(c, shares, n);
 }
 
 /* Shares first: nobody gets them a second time. */
@@ -180,10 +176,39 @@ kms_err share_give(struct ctl *c, const struct kms_result *r)
 	size_t n;
 
 	const char *const *shares = kms_result_shares(r, &n);
-	TRY(share_show(c, &o, shares, n));
+	kms_err e = share_show(c, &o, shares, n);
+	if (e != KMS_OK) {
+		ctl_hint(c, kms_result_confirm(r).n > 0
+		                ? "Nothing was changed; ask again."
+		                : "The set is in force, but not all of it was handed out. `kmsctl "
+		                  "root rotate` makes a new one, while the root is open.");
+		return e;
+	}
 	if (ctl_is_dry_run(c))
 		out_bool(&o, "dry_run", NULL, true);
 	const struct kms_slot *slots = kms_result_slots(r, &n);
 	look_put_slots(&o, slots, n);
 	return ctl_print(c, &o);
+}
+
+kms_err share_give_and_confirm(struct ctl *c, const struct kms_result *r, share_confirm *confirm)
+{
+	AUTO(kms_result_free) struct kms_result *done = NULL;
+	AUTO(out_done) struct out o = { .field_n = 0 };
+	struct kms_bytes nonce = kms_result_confirm(r);
+	bool in_object = c->style.json && !c->args.given[OPT_SHARES_OUT];
+	size_t n;
+
+	if (nonce.n == 0 || in_object)
+		TRY(share_give(c, r));
+	if (nonce.n == 0)
+		return KMS_OK;
+	const char *const *shares = kms_result_shares(r, &n);
+	if (!in_object && share_show(c, &o, shares, n) != KMS_OK) {
+		ctl_hint(c, "Nothing was changed; ask again.");
+		return KMS_E_IO;
+	}
+	TRY(ctl_ask(c, confirm(c, nonce, &done)));
+	ctl_talk(c, "The shares are in force.");
+	return in_object ? KMS_OK : share_give(c, done);
 }

@@ -15,3 +15,10 @@ MUST_USE kms_err share_show_check(struct ctl *c);
 MUST_USE kms_err share_show(struct ctl *c, struct out *o, const char *const *shares, size_t n);
 /* Prints the slots that came as the answer, after its new shares. r may be NULL: no slots. */
 MUST_USE kms_err share_give(struct ctl *c, const struct kms_result *r);
+/*
+ * The same for work that waits until its shares have reached people (kms_result_confirm): then asks
+ * again. One object in JSON, written before anything depends on its shares.
+ */
+typedef enum kms_code share_confirm(struct ctl *c, struct kms_bytes nonce, struct kms_result **out);
+MUST_USE kms_err share_give_and_confirm(
+    struct ctl *c, const struct kms_result *r, share_confirm *confirm);

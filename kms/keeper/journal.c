@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "kms/base/queue.h"
-#include "kms/store/sqlite.h"
 #include "kms/keeper/thread.h"
+#include "kms/store/sqlite.h"
 
 enum {
 	QUEUE_LEN = 1024,             /* jobs and notices under way; the loop keeps far below */

@@ -177,7 +177,10 @@ static void assert_sent(const struct fake *f, struct request want, bool change)
 static void slot_calls_send_what_they_should(void **state)
 {
 	const struct kms_opener chip = { .slot = "tpm" };
-	const struct kms_opener both = { "pkcs11:token=a b", 2, 3, false };
+	const struct kms_opener both = {
+		.slot = "pkcs11:token=a b", .shares_needed = 2, .shares_total = 3
+	};
+	const struct kms_opener sure = { .confirm = kms_bytes_of(id16, 16) };
 	const struct kms_opener dry = { .shares_needed = 2, .shares_total = 2, .dry_run = true };
 	struct fake *f = *state;
 	AUTO(kms_close) struct kms *c = fake_client(f, DEADLINE);
@@ -189,6 +192,7 @@ static void slot_calls_send_what_they_should(void **state)
 	    .dry_run = true);
 	SENDS(kms_slot_add(c, &both, &r), true, .op = OP_SLOT_ADD, .slot = TEXT("pkcs11:token=a b"),
 	    .shares_needed = 2, .shares_total = 3);
+	SENDS(kms_slot_add(c, &sure, &r), true, .op = OP_SLOT_ADD, .confirm = { id16, 16 });
 	SENDS(kms_slot_remove(c, "tpm", false, false, &r), true, .op = OP_SLOT_REMOVE,
 	    .slot = TEXT("tpm"));
 	SENDS(kms_slot_remove(c, "tpm", true, true, &r), false, .op = OP_SLOT_REMOVE,
@@ -202,7 +206,11 @@ static void root_calls_send_what_they_should(void **state)
 {
 	static const char *const left[] = { "hsm", "shares" };
 	static const struct bytes left_out[] = { TEXT("hsm"), TEXT("shares") };
-	const struct kms_rotation plain = { .leave_out = NULL }, all = { left, 2, true, true };
+	const struct kms_rotation plain = { .leave_out = NULL };
+	const struct kms_rotation all = {
+		.leave_out = left, .leave_out_n = 2, .renew_store = true, .dry_run = true
+	};
+	const struct kms_rotation sure = { .confirm = kms_bytes_of(id16, 16) };
 	const struct kms_unseal_with share = { .share = kms_bytes_of("KMS1", 4),
 		.ceremony = kms_bytes_of(id16, 16) };
 	const struct kms_unseal_with old = { .slot = "tpm", .accept_restore = true };
@@ -218,6 +226,7 @@ static void root_calls_send_what_they_should(void **state)
 	SENDS(kms_unseal(c, &end, NULL), false, .op = OP_UNSEAL, .cancel = true);
 	SENDS(kms_seal(c), false, .op = OP_SEAL);
 	SENDS(kms_root_rotate(c, &plain, &r), true, .op = OP_ROOT_ROTATE);
+	SENDS(kms_root_rotate(c, &sure, &r), true, .op = OP_ROOT_ROTATE, .confirm = { id16, 16 });
 	SENDS(kms_root_rotate(c, &all, &r), false, .op = OP_ROOT_ROTATE, .leave_out = left_out,
 	    .leave_out_n = 2, .renew_store = true, .dry_run = true);
 	SENDS(kms_key_prove(c, "rec", 3, kms_bytes_of(id16, 16), &r), false, .op = OP_KEY_PROVE,
