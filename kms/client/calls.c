@@ -211,6 +211,7 @@ enum kms_code call_do(struct kms *c, struct call *call, struct kms_result **out)
 		e = ask(c, call, &r);
 	if (e == KMS_E_CONNECTION_LOST)
 		e = ask(c, call, &r);
+	call->request.idempotency_key = bytes_of(NULL, 0); /* it was ours */
 	return e == KMS_OK ? call_result(c, r, out) : call_fail(c, e);
 }
 

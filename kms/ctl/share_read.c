@@ -55,7 +55,7 @@ kms_err share_read(struct ctl *c, const char *path, struct buf *out)
 {
 	AUTO(buf_done) struct buf typed = { .n = 0 };
 
-	TRY(buf_reserve(&typed, 2 * SHARE_TYPED_MAX));
+	TRY(buf_reserve(&typed, 2 * (size_t)SHARE_TYPED_MAX));
 	TRY(take_typed(c, path, &typed));
 	TRY(check(c, buf_bytes(&typed)));
 	TRY(buf_reserve(out, typed.n));

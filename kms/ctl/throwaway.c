@@ -36,10 +36,11 @@ static void on_signal(int number)
 	interrupted = number;
 }
 
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
 /* The folder must be cleared away first. */
 static void catch_signals(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction catcher;
 
 	memset(&catcher, 0, sizeof(catcher));
@@ -143,6 +144,23 @@ kms_err throwaway_program(struct ctl *c, char *out, size_t size)
 
 /* ---- Running it --------------------------------------------------------------------------- */
 
+/*
+ * Signals wait until the child has put its handlers back: one of ours would swallow the SIGTERM of
+ * a stop that comes before the new program is there.
+ */
+static pid_t fork_clean(void)
+{
+	sigset_t all, usual;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &usual);
+	pid_t pid = fork();
+	for (size_t i = 0; pid == 0 && i < ARRAY_LEN(signals); i++)
+		(void)signal(signals[i], SIG_DFL);
+	(void)pthread_sigmask(SIG_SETMASK, &usual, NULL);
+	return pid;
+}
+
 /* The child's half. Its own session: an interrupt at the terminal is ours to pass on. */
 static _Noreturn void become_kmsd(const char *program, const char *conf, int log, pid_t parent)
 {
@@ -223,7 +241,7 @@ kms_err throwaway_start(struct ctl *c, struct throwaway *t, const char *program)
 	if (log < 0)
 		return ctl_refuse(c, KMS_E_IO, "%s: %s", path, strerrordesc_np(errno));
 	(void)snprintf(path, sizeof(path), "%s/kms.conf", t->dir);
-	pid_t pid = fork();
+	pid_t pid = fork_clean();
 	if (pid == 0)
 		become_kmsd(program, path, log, self);
 	(void)close(log);
@@ -287,7 +305,8 @@ void throwaway_done(struct throwaway *t)
 {
 	kms_close(&t->kms);
 	stop(t);
-	if (t->dir[0] != '\0')
+	/* One thread. */
+	if (t->dir[0] != '\0') /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
 		(void)nftw(t->dir, clear_away, FOLDERS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	*t = (struct throwaway){ .pid = 0 };
 }
