@@ -243,23 +243,22 @@ static kms_err rewrap_envelope(struct ctl *c, const char *path, int fd)
  */
 static kms_err open_envelope(struct ctl *c, const char *path, int *out_fd)
 {
-	AUTO(fd_close) int fd = -1;
 	struct stat st;
 
 	/* To open a pipe and close it again would end its writer. */
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return KMS_OK;
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
 	int error = fd < 0 ? errno : 0;
 	if (fd < 0)
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || !is_envelope(fd))
+	bool envelope = fd >= 0 && is_envelope(fd);
+	if (envelope && error == 0) {
+		*out_fd = fd;
 		return KMS_OK;
-	if (error != 0)
-		return refuse_file(c, path, strerrordesc_np(error));
-	*out_fd = fd;
-	fd = -1;
-	return KMS_OK;
+	}
+	fd_close(&fd);
+	return envelope ? refuse_file(c, path, strerrordesc_np(error)) : KMS_OK;
 }
 
 kms_err cmd_rewrap(struct ctl *c)
@@ -269,7 +268,7 @@ kms_err cmd_rewrap(struct ctl *c)
 	const char *path = c->args.operand_n > 0 ? c->args.operands[0] : NULL;
 	AUTO(fd_close) int fd = -1;
 
-	if (!file_is_standard(path))
+	if (path != NULL && !file_is_standard(path))
 		TRY(open_envelope(c, path, &fd));
 	if (fd >= 0)
 		return rewrap_envelope(c, path, fd);
