@@ -61,7 +61,7 @@ use_dir() {
 # make_dirs: all folders, closed to others. A path too long for a socket gets a short folder
 # under /tmp, which DIR/run names.
 make_dirs() {
-	(umask 077 && mkdir -p "$DIR"/{store,audit,tpm})
+	(umask 077 && mkdir -p "$DIR"/{store,audit,backup,tpm})
 	if ((${#DIR} + 13 > SOCKET_MAX)); then
 		if [[ ! -d $RUN || $RUN == "$DIR/run" ]]; then
 			RUN=$(mktemp -d /tmp/kms-run-XXXXXX)
@@ -147,6 +147,7 @@ socket_group = ""
 admin_group = ""
 store = "$DIR/store"
 audit = "$DIR/audit"
+backup = "$DIR/backup"
 audit_segment = ${KMS_RIG_SEGMENT:-16777216}
 helper = "$BUILD/kms-seal"
 allow_unlocked = $unlocked

@@ -39,6 +39,8 @@ socket_group = ""
 admin_group = "{admin_group}"
 store = "{store}"
 audit = "{audit}"
+backup = "{backup}"
+backup_every = "{backup_every}"
 audit_segment = {audit_segment}
 helper = "{helper}"
 allow_unlocked = true
@@ -69,7 +71,7 @@ TOKEN_MODULES = [pathlib.Path(p) / "libsofthsm2.so" for p in (
 
 DEFAULTS = {"socket_mode": "0600", "admin_group": "", "audit_segment": 2 << 20,
             "max_connections": 16384, "max_versions": 1000, "frame_timeout": "2s",
-            "deadline": "10s", "pcrs": "7", "log_level": "info", "helper": BUILD / "kms-seal"}
+            "backup_every": "off", "deadline": "10s", "pcrs": "7", "log_level": "info", "helper": BUILD / "kms-seal"}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -119,11 +121,12 @@ class Instance:
         self.env, self.wrapper, self.slot = dict(env or {}), list(wrapper), slot
         self.store = pathlib.Path(config.pop("store", self.dir / "store"))
         self.audit = pathlib.Path(config.pop("audit", self.dir / "audit"))
+        self.backup = pathlib.Path(config.pop("backup", self.dir / "backup"))
         self.config = {**DEFAULTS, **config}
         self.socket, self.tpm_socket = str(self.dir / "kms.sock"), str(self.dir / "tpm.sock")
         self.log = self.dir / "kmsd.log"
         self.kmsd = self.swtpm = self.state = None
-        for folder in (self.store, self.audit):
+        for folder in (self.store, self.audit, self.backup):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._make_auth()
         if slot == "pkcs11":
@@ -162,7 +165,7 @@ class Instance:
         self.config.update(changes)
         text = CONFIG + (TOKEN_CONFIG if self.slot == "pkcs11" else "")
         (self.dir / "kms.conf").write_text(text.format(
-            dir=self.dir, store=self.store, audit=self.audit, tpm_socket=self.tpm_socket,
+            dir=self.dir, store=self.store, audit=self.audit, backup=self.backup, tpm_socket=self.tpm_socket,
             token_module=next((m for m in TOKEN_MODULES if m.exists()), "/none"),
             **self.config))
 
