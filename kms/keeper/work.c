@@ -17,12 +17,18 @@ enum {
 	CONFIRM_S = 600 /* how long new shares wait to be confirmed */
 };
 
+static void drop_shares(struct work *w)
+{
+	for (size_t i = 0; i < w->share_n; i++)
+		share_done(&w->shares[i]);
+	w->share_n = 0;
+}
+
 void work_free(struct work **w)
 {
 	if (*w == NULL)
 		return;
-	for (size_t i = 0; i < (*w)->share_n; i++)
-		share_done(&(*w)->shares[i]);
+	drop_shares(*w);
 	if ((*w)->timer != NULL)
 		event_free((*w)->timer);
 	root_plan_free(&(*w)->plan);
@@ -178,6 +184,7 @@ kms_err work_confirm(struct keeper *k, struct task *t, struct bytes nonce)
 		return KMS_E_NO_CEREMONY;
 	TRY(work_take_task(w, t));
 	(void)event_del(w->timer);
+	drop_shares(w); /* people have them */
 	kms_err e = submit(k);
 	if (e != KMS_OK)
 		finish(k, e);
