@@ -87,6 +87,11 @@ void changes_set_counter(struct changes *c, uint64_t value, bool moved)
 	c->counter.unchecked = false;
 }
 
+void changes_retry_counter(struct changes *c)
+{
+	c->retry_us = 0;
+}
+
 void changes_set_unchecked(struct changes *c, uint64_t now_us)
 {
 	c->counter.unchecked = true;

@@ -52,5 +52,7 @@ struct changes_counter {
 };
 struct changes_counter changes_counter(const struct changes *c);
 void changes_set_counter(struct changes *c, uint64_t value, bool moved);
+/* Its hardware answers again: what lags is made up for at the end of this turn. */
+void changes_retry_counter(struct changes *c);
 /* Its hardware does not answer: asked again from now on. */
 void changes_set_unchecked(struct changes *c, uint64_t now_us);

@@ -165,6 +165,7 @@ static kms_err take_all(cfg_t *cfg, struct config *c, char *error)
 	c->allow_unlocked = cfg_getbool(cfg, "allow_unlocked") != cfg_false;
 	TRY(take_level(cfg, &c->log_level, error));
 	TRY(config_take_span(cfg, "frame_timeout", &c->frame_timeout_us, error));
+	TRY(take_span_or_off(cfg, "slot_check_every", &c->slot_check_us, error));
 	return config_take_slots(cfg, c, error);
 }
 
@@ -248,7 +249,8 @@ static cfg_t *make_parser(void)
 		CFG_INT("max_connections", 16384, CFGF_NONE),
 		CFG_BOOL("allow_unlocked", cfg_false, CFGF_NONE),
 		CFG_STR("log_level", "info", CFGF_NONE), CFG_STR("frame_timeout", "10s", CFGF_NONE),
-		CFG_STR_LIST("slot_order", order, CFGF_NONE), CFG_SEC("tpm", tpm, CFGF_NONE),
+		CFG_STR_LIST("slot_order", order, CFGF_NONE),
+		CFG_STR("slot_check_every", "8s", CFGF_NONE), CFG_SEC("tpm", tpm, CFGF_NONE),
 		CFG_SEC("pkcs11", pkcs11, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END() };
 	return cfg_init(options, CFGF_NONE);

@@ -47,6 +47,7 @@ struct config {
 	uint64_t frame_timeout_us;
 	struct config_slot slots[CONFIG_SLOTS_MAX]; /* in the order in which they are tried */
 	size_t slot_n;
+	uint64_t slot_check_us; /* how often each is asked whether it is there; 0: never */
 };
 
 /* The slot of this name; NULL for none. */

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "kms/keeper/backoff.h"
 #include "kms/keeper/link.h"
 
 enum {
@@ -71,6 +72,7 @@ static void finish(struct helper *h, struct call_answer *a)
 		LOG(LOG_LEVEL_WARNING, "hardware", "The hardware refused or failed.",
 		    log_err(a->err), log_u64("operation", (uint64_t)j->task.op),
 		    log_u64("code", a->code));
+	backoff_note(h->k, j->task.slot, a->err);
 	j->done(h->k, j->arg, a);
 	next(h);
 }
@@ -178,6 +180,7 @@ kms_err helper_call(
 	struct helper *h = k->helper;
 	if (h->n >= JOBS_MAX)
 		return KMS_E_TOO_MANY;
+	TRY(backoff_check(k, task->slot));
 	AUTO(job_free) struct job *j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return KMS_E_NO_MEMORY;

@@ -21,7 +21,8 @@ void helper_started(struct keeper *k, uint64_t number, int fd);
 void helper_free(struct helper **h);
 /*
  * Queues a task; blob and data are copied, root is borrowed until done is called. `fresh`: in a
- * process that has done nothing before. KMS_E_NO_MEMORY, KMS_E_TOO_MANY tasks wait.
+ * process that has done nothing before. KMS_E_NO_MEMORY, KMS_E_TOO_MANY tasks wait,
+ * KMS_E_PIN_WAIT while the slot rests after wrong PINs.
  */
 MUST_USE kms_err helper_call(
     struct keeper *k, const struct call_task *task, bool fresh, helper_done *done, void *arg);

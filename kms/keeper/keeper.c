@@ -20,10 +20,12 @@
 #include "kms/base/clock.h"
 #include "kms/base/log.h"
 #include "kms/base/secret.h"
+#include "kms/keeper/backoff.h"
 #include "kms/keeper/backup.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/chores.h"
 #include "kms/keeper/counts.h"
+#include "kms/keeper/health.h"
 #include "kms/keeper/helper.h"
 #include "kms/keeper/journal.h"
 #include "kms/keeper/metrics.h"
@@ -225,7 +227,9 @@ static kms_err make_parts(struct keeper *k)
 	TRY(replies_new(&k->replies));
 	TRY(backup_new(k, &k->backup));
 	TRY(tails_new(&k->tails));
+	TRY(backoff_new(k, &k->backoff));
 	TRY(helper_new(k, &k->helper));
+	TRY(health_new(k, &k->health));
 	TRY(journal_new(k->audit_dir, k->config->audit_segment, &k->journal));
 	TRY(chores_new(k->audit_dir, k->config->audit_segment, &k->chores));
 	return server_new(k, k->start->listen_fd, &k->server);
@@ -325,6 +329,8 @@ void keeper_close(struct keeper *k)
 	replies_free(&k->replies);
 	backup_free(&k->backup);
 	helper_free(&k->helper);
+	health_free(&k->health);
+	backoff_free(&k->backoff);
 	chores_free(&k->chores);
 	journal_free(&k->journal);
 	root_free(&k->root);

@@ -59,6 +59,8 @@ struct keeper {
 	struct journal *journal; /* the thread that makes things durable */
 	struct chores *chores;   /* the thread for what is slow */
 	struct helper *helper;   /* kms-seal */
+	struct backoff *backoff; /* slots that rest after wrong PINs */
+	struct health *health;   /* whether slots would still open the root */
 	struct root *root;       /* sealed or not, and how we got there */
 	struct changes *changes; /* changes of keys on their way to disk and chip */
 	struct counts *counts;   /* uses of keys, reserved in blocks */

@@ -289,6 +289,8 @@ static bool may_pass(kms_err e)
 	case KMS_E_NO_MEMORY:
 	case KMS_E_TPM_UNREACHABLE:
 	case KMS_E_TPM_BUSY:
+	case KMS_E_TOKEN_MISSING:
+	case KMS_E_TOKEN_FAILED:
 	case KMS_E_HARDWARE_TIMEOUT:
 	case KMS_E_HARDWARE_HELPER: return true;
 	default: return false;

@@ -90,6 +90,7 @@ struct call_task root_task_for(
 		.op = op, .params = c->params, .blob = blob, .deadline_us = c->deadline_us
 	};
 	memcpy(t.kind, c->kind, sizeof(t.kind));
+	memcpy(t.slot, c->name, sizeof(t.slot));
 	memcpy(t.params.instance, k->instance, INSTANCE_ID_LEN);
 	return t;
 }

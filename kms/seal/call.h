@@ -32,6 +32,7 @@ enum call_op {
 struct call_task {
 	enum call_op op;
 	char kind[SEALER_KIND_MAX + 1];
+	char slot[NAME_MAX_LEN + 1]; /* the keeper's own: whose back-off it is; not sent */
 	struct sealer_params params;
 	const struct secret *root; /* CALL_SEAL */
 	struct bytes blob;         /* the slot's; empty for DESCRIBE, RANDOM and a new SEAL */

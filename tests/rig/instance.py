@@ -41,6 +41,7 @@ store = "{store}"
 audit = "{audit}"
 backup = "{backup}"
 backup_every = "{backup_every}"
+slot_check_every = "{slot_check_every}"
 audit_segment = {audit_segment}
 helper = "{helper}"
 allow_unlocked = true
@@ -71,7 +72,8 @@ TOKEN_MODULES = [pathlib.Path(p) / "libsofthsm2.so" for p in (
 
 DEFAULTS = {"socket_mode": "0600", "admin_group": "", "audit_segment": 2 << 20,
             "max_connections": 16384, "max_versions": 1000, "frame_timeout": "2s",
-            "backup_every": "off", "deadline": "10s", "pcrs": "7", "log_level": "info", "helper": BUILD / "kms-seal"}
+            "backup_every": "off", "slot_check_every": "off",
+            "deadline": "10s", "pcrs": "7", "log_level": "info", "helper": BUILD / "kms-seal"}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
