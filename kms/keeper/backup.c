@@ -35,6 +35,7 @@ struct backup {
 	kms_err last_error;       /* of the last one */
 	uint64_t rehearsal_us;
 	bool rehearsal_good;
+	uint32_t rehearsal_checked;
 	uint64_t opened_us; /* when we began to count */
 };
 
@@ -307,8 +308,10 @@ static kms_err start_read(struct keeper *k, struct task *t, chore_work *work, st
 	if (k->backup_dir < 0)
 		return KMS_E_BACKUP_OFF;
 	TRY(backup_job_new(k, &j));
-	if (name.n > 0)
+	if (name.n > 0) {
 		memcpy(j->name, name.p, name.n);
+		TRY(backup_job_take_rows_of(k, j, j->name));
+	}
 	TRY(task_detach(t, &j->task));
 	TRY(chores_run(k->chores, work, on_listed, j));
 	j = NULL; /* on_listed's */
@@ -338,8 +341,21 @@ kms_err backup_load(struct backup *b, struct bytes row)
 	struct reader in = reader_of(row);
 	b->rehearsal_us = read_u64(&in);
 	b->rehearsal_good = read_u8(&in) != 0;
-	(void)read_u32(&in);
+	b->rehearsal_checked = read_u32(&in);
 	return reader_done(&in) ? KMS_OK : KMS_E_STORE_CORRUPT;
+}
+
+kms_err backup_put_row(struct keeper *k, struct row_batch *b)
+{
+	const struct backup *x = k->backup;
+	uint8_t row[REHEARSAL_LEN];
+	if (x->rehearsal_us == 0)
+		return KMS_OK;
+	store_u64(row, x->rehearsal_us);
+	row[8] = x->rehearsal_good;
+	store_u32(row + 9, x->rehearsal_checked);
+	return rows_put(
+	    k->rows, b, TABLE_META, bytes_of_str(rehearsal_row), bytes_of(row, sizeof(row)));
 }
 
 static kms_err store_rehearsal(struct keeper *k, struct bytes row)

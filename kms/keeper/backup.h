@@ -26,5 +26,7 @@ void backup_copied(struct keeper *k, struct journal_done *d);
 void backup_describe(const struct keeper *k, struct status_info *out);
 /* The day when the last backup that may hold a version that is destroyed now expires, 0 if none does. */
 uint64_t backup_holds_until(const struct keeper *k);
+/* Puts that row into a batch, where there is one. As rows_put. */
+MUST_USE kms_err backup_put_row(struct keeper *k, struct row_batch *b);
 /* The outcome of the last rehearsal, as its row in META holds it. KMS_E_STORE_CORRUPT. */
 MUST_USE kms_err backup_load(struct backup *b, struct bytes row);

@@ -48,6 +48,13 @@ static kms_err take_doors(const struct root_rows *rows, struct backup_job *j)
 	return buf_put(&j->keyring, buf_bytes(&rows->keyring));
 }
 
+static kms_err open_keyring(const struct keeper *k, struct keyring *out)
+{
+	const struct root *r = k->root;
+	return keyring_decode(
+	    buf_bytes(&r->rows.keyring), r->key, bytes_of(k->instance, INSTANCE_ID_LEN), out);
+}
+
 kms_err backup_job_new(struct keeper *k, struct backup_job **out)
 {
 	const struct root *r = k->root;
@@ -58,10 +65,10 @@ kms_err backup_job_new(struct keeper *k, struct backup_job **out)
 	j->dir_fd = k->backup_dir;
 	j->now_us = k->wall_us;
 	memcpy(j->instance, k->instance, sizeof(j->instance));
-	TRY(keyring_decode(
-	    buf_bytes(&r->rows.keyring), r->key, bytes_of(k->instance, INSTANCE_ID_LEN), &keys));
+	TRY(open_keyring(k, &keys));
 	TRY(archive_keys_derive(keys.backup_key, &j->keys));
 	TRY(rows_new(keys.store_key, &j->rows));
+	TRY(keyring_seal_store_key(&keys, bytes_of(k->instance, INSTANCE_ID_LEN), j->store_key));
 	TRY(take_doors(&r->rows, j));
 	*out = MOVE(j);
 	return KMS_OK;
@@ -111,6 +118,21 @@ static void read_file(const struct backup_job *j, struct backup_file *f)
 		return;
 	f->size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 	f->e = archive_read_head(fd, &f->head);
+}
+
+kms_err backup_job_take_rows_of(struct keeper *k, struct backup_job *j, const char *name)
+{
+	AUTO(keyring_done) struct keyring keys = { 0 };
+	AUTO(archive_head_done) struct archive_head h = { 0 };
+	AUTO(secret_free) struct secret *store_key = NULL;
+	AUTO(close_fd) int fd = -1;
+	TRY(open_file(j, name, &fd));
+	TRY(archive_read_head(fd, &h));
+	TRY(open_keyring(k, &keys));
+	TRY(keyring_open_store_key(
+	    &keys, bytes_of(h.about.instance, INSTANCE_ID_LEN), h.about.store_key, &store_key));
+	rows_free(&j->rows);
+	return rows_new(store_key, &j->rows);
 }
 
 static int by_name(const void *a, const void *b)
@@ -227,11 +249,12 @@ kms_err backup_job_look(void *arg)
 kms_err backup_job_write(void *arg)
 {
 	struct backup_job *j = arg;
-	const struct archive_making m = { .store = j->copy,
+	struct archive_making m = { .store = j->copy,
 		.rows = j->rows,
 		.keys = &j->keys,
 		.created_us = j->now_us,
 		.expires_us = j->expires_us };
+	memcpy(m.store_key, j->store_key, sizeof(m.store_key));
 	TRY(archive_clean(j->dir_fd));
 	TRY(archive_write(&m, j->dir_fd, j->name, &j->about));
 	return backup_job_look(j);

@@ -34,7 +34,8 @@ struct backup_job {
 	struct archive_keys keys;
 	struct buf slots[ROOT_SLOTS_MAX], keyring; /* the ways to open the root now */
 	size_t slot_n;
-	bool renew;                 /* put them into the files, remove those that have expired */
+	bool renew; /* put them into the files, remove those that have expired */
+	uint8_t store_key[ARCHIVE_STORE_KEY_LEN];
 	struct archive_about about; /* of what was written */
 	struct backup_file *files;  /* what is there, sorted by name */
 	size_t file_n;
@@ -43,6 +44,8 @@ struct backup_job {
 
 /* With keys and doors, while the root is open. KMS_E_NO_MEMORY, KMS_E_CRYPTO. */
 MUST_USE kms_err backup_job_new(struct keeper *k, struct backup_job **out);
+/* The rows of this file instead, which may be of a former store key. Any failure to read its head. */
+MUST_USE kms_err backup_job_take_rows_of(struct keeper *k, struct backup_job *j, const char *name);
 /* Takes NULL. */
 void backup_job_free(struct backup_job **j);
 /* The chores; arg is the job. Each ends with a look at the folder. */

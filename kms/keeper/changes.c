@@ -306,10 +306,16 @@ static kms_err gather(struct keeper *k, struct row_batch *b)
 		next = TAILQ_NEXT(c, entry);
 		if (in_group(cs, c->want.key))
 			continue;
+		/* It writes every row as memory has it, so nothing else may be on its way. */
+		bool alone = c->plan != NULL && c->plan->store_key != NULL;
+		if (alone && !TAILQ_EMPTY(&cs->group))
+			break;
 		TAILQ_REMOVE(&cs->queue, c, entry);
 		cs->queued--;
 		n++;
 		TRY(take(k, c, b));
+		if (alone)
+			break;
 	}
 	return KMS_OK;
 }

@@ -146,6 +146,15 @@ kms_err counts_finish_batch(struct keeper *k, struct row_batch *b)
 	return rows_finish(k->rows, b, &e);
 }
 
+struct key_counts counts_on_disk(
+    const struct counts *c, const struct key *key, const struct key_version *v)
+{
+	for (size_t i = 0; i < c->n && c->number != 0 && v->reserving; i++)
+		if (c->list[i].key == key && c->list[i].version == v->number)
+			return c->list[i].upto;
+	return v->reserved;
+}
+
 static kms_err make_batch(struct keeper *k, struct row_batch **out)
 {
 	const struct counts *c = k->counts;

@@ -33,6 +33,9 @@ MUST_USE kms_err counts_take(
     const struct key *key, struct key_version *v, enum count_kind kind, uint32_t n);
 /* At the end of each turn: hands over what was asked for. */
 void counts_push(struct keeper *k);
+/* What its row says when all that is with the journal now has been written. */
+struct key_counts counts_on_disk(
+    const struct counts *c, const struct key *key, const struct key_version *v);
 /* The first block of a version that is being made; the caller writes its row. */
 struct key_counts counts_first_block(struct key_version *v);
 /* Puts the row of one version's counters into a batch. */

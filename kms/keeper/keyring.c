@@ -5,6 +5,9 @@
 #include "kms/crypto/aead.h"
 #include "kms/crypto/kdf.h"
 #include "kms/crypto/rand.h"
+#include "kms/store/archive_head.h"
+
+static_assert((int)KEYRING_STORE_KEY_LEN == (int)ARCHIVE_STORE_KEY_LEN, "it stands in a head");
 
 enum {
 	KEYRING_FORMAT = 1,
@@ -101,5 +104,39 @@ kms_err keyring_decode(
 		return KMS_E_STORE_CORRUPT;
 	*out = r;
 	r = (struct keyring){ 0 };
+	return KMS_OK;
+}
+
+static const char store_key_label[] = "kmsd backup store key v1";
+
+static kms_err store_key_seal(const struct keyring *r, struct aead **out)
+{
+	AUTO(secret_free) struct secret *key = NULL;
+	TRY(kdf_label(r->backup_key, store_key_label, &key));
+	return aead_new(ALG_XAES_256_GCM, key, out);
+}
+
+kms_err keyring_seal_store_key(
+    const struct keyring *r, struct bytes instance, uint8_t out[static KEYRING_STORE_KEY_LEN])
+{
+	AUTO(aead_free) struct aead *a = NULL;
+	const struct bytes aad[2] = { bytes_of_str(store_key_label), instance };
+	TRY(store_key_seal(r, &a));
+	TRY(rand_bytes(out, NONCE_LEN));
+	return aead_seal(a, out, aad, secret_bytes(r->store_key), out + NONCE_LEN);
+}
+
+kms_err keyring_open_store_key(const struct keyring *r, struct bytes instance,
+    const uint8_t sealed[static KEYRING_STORE_KEY_LEN], struct secret **out)
+{
+	AUTO(aead_free) struct aead *a = NULL;
+	AUTO(secret_free) struct secret *key = NULL;
+	const struct bytes aad[2] = { bytes_of_str(store_key_label), instance };
+	TRY(store_key_seal(r, &a));
+	TRY(secret_new(KEY_BITS_LEN, &key));
+	if (aead_open(a, sealed, aad, bytes_of(sealed + NONCE_LEN, SEALED_LEN), secret_fill(key)) !=
+	    KMS_OK)
+		return KMS_E_BACKUP_DAMAGED;
+	*out = MOVE(key);
 	return KMS_OK;
 }

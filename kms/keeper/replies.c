@@ -122,18 +122,33 @@ kms_err replies_find(const struct replies *r, const uint8_t key[static REPLY_KEY
 	return memcmp(d, p->digest, DIGEST_LEN) == 0 ? KMS_OK : KMS_E_CONFLICT;
 }
 
+static kms_err put_row(struct keeper *k, struct row_batch *b, const struct reply *what)
+{
+	AUTO(buf_done) struct buf row = { 0 };
+	TRY(buf_put_u8(&row, ROW_FORMAT));
+	TRY(buf_put_u64(&row, what->when_us));
+	TRY(buf_put(&row, bytes_of(what->digest, DIGEST_LEN)));
+	return rows_put(
+	    k->rows, b, TABLE_REPLY, bytes_of(what->key, REPLY_KEY_LEN), buf_bytes(&row));
+}
+
 kms_err replies_put(struct keeper *k, struct row_batch *b, const uint8_t key[static REPLY_KEY_LEN],
     const struct change_want *want)
 {
 	struct reply what = { .when_us = k->wall_us };
-	AUTO(buf_done) struct buf row = { 0 };
 	memcpy(what.key, key, REPLY_KEY_LEN);
 	TRY(digest(want, what.digest));
-	TRY(buf_put_u8(&row, ROW_FORMAT));
-	TRY(buf_put_u64(&row, what.when_us));
-	TRY(buf_put(&row, bytes_of(what.digest, DIGEST_LEN)));
 	TRY(add(k->replies, &what));
-	return rows_put(k->rows, b, TABLE_REPLY, bytes_of(key, REPLY_KEY_LEN), buf_bytes(&row));
+	return put_row(k, b, &what);
+}
+
+kms_err replies_put_all(struct keeper *k, struct row_batch *b)
+{
+	const struct replies *r = k->replies;
+	for (size_t i = 0; i < r->cap; i++)
+		if (r->places[i].when_us != 0)
+			TRY(put_row(k, b, &r->places[i]));
+	return KMS_OK;
 }
 
 kms_err replies_load(struct replies *r, struct bytes key, struct bytes row)

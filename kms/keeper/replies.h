@@ -29,6 +29,8 @@ MUST_USE kms_err replies_find(const struct replies *r, const uint8_t key[static 
 /* Remembers it, in memory and in the batch. */
 MUST_USE kms_err replies_put(struct keeper *k, struct row_batch *b,
     const uint8_t key[static REPLY_KEY_LEN], const struct change_want *want);
+/* Every reply that is remembered, into a batch. As rows_put. */
+MUST_USE kms_err replies_put_all(struct keeper *k, struct row_batch *b);
 /* A row of the store, while it is loaded. */
 MUST_USE kms_err replies_load(struct replies *r, struct bytes key, struct bytes row);
 /* Deletes a few that are older than a day. */

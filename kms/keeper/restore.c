@@ -94,6 +94,19 @@ static kms_err empty_store(struct store *s)
 	return e;
 }
 
+/* Its rows may be of a store key that was renewed since: the keyring gets theirs. */
+static kms_err take_store_key(struct keeper *k, const struct archive_head *h)
+{
+	struct root *r = k->root;
+	struct bytes instance = bytes_of(h->about.instance, INSTANCE_ID_LEN);
+	AUTO(buf_done) struct buf ring = { 0 };
+	secret_free(&r->keys.store_key);
+	TRY(keyring_open_store_key(&r->keys, instance, h->about.store_key, &r->keys.store_key));
+	TRY(keyring_encode(&r->keys, r->key, instance, &ring));
+	buf_clear(&r->rows.keyring);
+	return buf_put(&r->rows.keyring, buf_bytes(&ring));
+}
+
 kms_err restore_fill_store(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -101,6 +114,7 @@ kms_err restore_fill_store(struct keeper *k)
 	AUTO(archive_close) struct archive *a = NULL;
 	TRY(archive_keys_derive(r->keys.backup_key, &keys));
 	TRY(archive_open(r->restore->fd, &keys, &a));
+	TRY(take_store_key(k, archive_head(a)));
 	TRY(empty_store(r->store));
 	TRY(archive_restore(a, r->store));
 	r->rows.owner_known = true;

@@ -291,6 +291,7 @@ static bool may_pass(kms_err e)
 	case KMS_E_TPM_BUSY:
 	case KMS_E_TOKEN_MISSING:
 	case KMS_E_TOKEN_FAILED:
+	case KMS_E_TOKEN_MODULE:
 	case KMS_E_HARDWARE_TIMEOUT:
 	case KMS_E_HARDWARE_HELPER: return true;
 	default: return false;

@@ -12,11 +12,12 @@
 struct root_plan {
 	struct buf slots[ROOT_SLOTS_MAX]; /* rows; those of the store that are not here go */
 	size_t slot_n;
-	struct buf keyring;   /* empty: as it is */
-	struct secret *key;   /* a new root; NULL: the one there is */
-	bool counter_changes; /* the three that follow count */
-	bool counted;         /* the hardware of counter_slot has a counter … */
-	uint64_t counter;     /* … which stands here */
+	struct buf keyring;       /* empty: as it is */
+	struct secret *key;       /* a new root; NULL: the one there is */
+	struct secret *store_key; /* a new one: every row is sealed anew; NULL: the one there is */
+	bool counter_changes;     /* the three that follow count */
+	bool counted;             /* the hardware of counter_slot has a counter … */
+	uint64_t counter;         /* … which stands here */
 	uint8_t counter_slot[16];
 };
 

@@ -2,7 +2,8 @@
 /*
  * A new root: every slot seals it and proves it, shares are made anew, the keyring is wrapped
  * under it; then all of this becomes durable in one change, so a crash leaves the old root or
- * the new one. Nothing of the store's rows changes: they are sealed under the keyring's keys.
+ * the new one. The store's rows are sealed under the keyring's keys, so they stay as they are,
+ * unless a new store key is wanted as well.
  */
 #include <string.h>
 
@@ -65,6 +66,12 @@ static kms_err wrap_keyring(struct keeper *k, struct work *w)
 	struct bytes instance = bytes_of(k->instance, INSTANCE_ID_LEN);
 	struct root *r = k->root;
 	TRY(keyring_decode(buf_bytes(&r->rows.keyring), r->key, instance, &keys));
+	if (w->renew_store) {
+		TRY(secret_new(KEY_BITS_LEN, &w->plan->store_key));
+		TRY(rand_bytes(secret_fill(w->plan->store_key), KEY_BITS_LEN));
+		secret_free(&keys.store_key);
+		TRY(secret_from(secret_bytes(w->plan->store_key), &keys.store_key));
+	}
 	return keyring_encode(&keys, w->plan->key, instance, &w->plan->keyring);
 }
 

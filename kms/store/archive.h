@@ -23,6 +23,7 @@ struct archive_making {
 	struct rows *rows;   /* of this store's key */
 	const struct archive_keys *keys;
 	uint64_t created_us, expires_us;
+	uint8_t store_key[ARCHIVE_STORE_KEY_LEN]; /* see struct archive_about */
 };
 /*
  * Checks every row of the store first (fails as rows_load), then writes a file of this name (as

@@ -76,7 +76,8 @@ static kms_err put_fixed(struct buf *b, const struct archive_about *a)
 	TRY(buf_put_u64(b, a->epoch.audit_size));
 	TRY(buf_put(b, bytes_of(a->epoch.audit_root, sizeof(a->epoch.audit_root))));
 	TRY(buf_put(b, bytes_of(a->set_digest, sizeof(a->set_digest))));
-	return buf_put_u64(b, a->rows);
+	TRY(buf_put_u64(b, a->rows));
+	return buf_put(b, bytes_of(a->store_key, sizeof(a->store_key)));
 }
 
 static bool door_ok(struct bytes door)
@@ -164,6 +165,7 @@ static void read_fixed(struct reader *r, struct archive_about *out)
 	read_into(r, out->epoch.audit_root, sizeof(out->epoch.audit_root));
 	read_into(r, out->set_digest, sizeof(out->set_digest));
 	out->rows = read_u64(r);
+	read_into(r, out->store_key, sizeof(out->store_key));
 }
 
 static kms_err read_doors(struct reader *r, struct archive_doors *out)

@@ -14,7 +14,8 @@ enum {
 	ARCHIVE_FORMAT = 1,
 	ARCHIVE_ID_LEN = 16,
 	ARCHIVE_SLOTS_MAX = 16,
-	ARCHIVE_DOOR_MAX = 8192 /* bytes of a slot, and of the keyring */
+	ARCHIVE_STORE_KEY_LEN = 24 + 32 + 16, /* nonce, store key, tag */
+	ARCHIVE_DOOR_MAX = 8192               /* bytes of a slot, and of the keyring */
 };
 
 /* What a backup says of itself. */
@@ -27,6 +28,8 @@ struct archive_about {
 	struct epoch epoch;
 	uint8_t set_digest[SET_HASH_LEN]; /* as rows_digest gives it */
 	uint64_t rows;                    /* that of the epoch included */
+	/* The store key of these rows under the backup key, opaque here: a store may get another. */
+	uint8_t store_key[ARCHIVE_STORE_KEY_LEN];
 };
 
 /* The ways to the backup key, as their rows stand in the store. Borrowed. */

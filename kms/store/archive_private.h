@@ -10,7 +10,7 @@
 enum {
 	HEAD_MAC_LEN = 32,
 	HEAD_START = 10, /* magic, format, flags, length of the fixed part */
-	HEAD_FIXED = 2 * 16 + 4 + 5 * 8 + 2 * 32 + 8,
+	HEAD_FIXED = 2 * 16 + 4 + 5 * 8 + 2 * 32 + 8 + ARCHIVE_STORE_KEY_LEN,
 	HEAD_VARIABLE_MAX = 1 + (ARCHIVE_SLOTS_MAX + 1) * (2 + ARCHIVE_DOOR_MAX),
 	HEAD_FIRST = HEAD_START + HEAD_FIXED + 4, /* tells how long the whole is */
 	BODY_END = 0,                             /* stands where a row has its table */

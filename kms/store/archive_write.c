@@ -65,6 +65,7 @@ static kms_err survey(const struct archive_making *m, struct survey *s)
 	s->about.schema = STORE_SCHEMA;
 	s->about.created_us = m->created_us;
 	s->about.expires_us = m->expires_us;
+	memcpy(s->about.store_key, m->store_key, sizeof(s->about.store_key));
 	TRY(rand_bytes(s->about.id, sizeof(s->about.id)));
 	TRY(rows_load(m->rows, m->store, see_row, s, &s->about.epoch));
 	s->about.rows++; /* the epoch's, which is not shown */

@@ -17,7 +17,7 @@
 enum {
 	FORMAT_AT = 4, /* as docs/formats.md has them */
 	FIXED_AT = 10,
-	FIXED_LEN = 148,
+	FIXED_LEN = 220,
 	SCHEMA_AT = FIXED_AT + 32,
 	DOORS_AT = FIXED_AT + FIXED_LEN,
 	MAC_LEN = 32

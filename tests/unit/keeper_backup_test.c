@@ -257,6 +257,57 @@ static void new_slots_and_roots_open_old_backups(void **state)
 	assert_int_equal(unwrap(w, blob), KMS_OK);
 }
 
+/* Everything is sealed anew, and nobody notices but who looks at the file. */
+static void a_new_store_key_keeps_everything(void **state)
+{
+	struct world *w = *state;
+	uint8_t room[2][WRAPPED_MAX], before[32], after[32];
+	const struct request renew = { .op = OP_ROOT_ROTATE, .renew_store = true };
+	assert_int_equal(ask_key(w, OP_KEY_CREATE, "gone"), KMS_OK);
+	assert_int_equal(destroy(w, "gone", 0), KMS_OK);
+	assert_int_equal(ask(w,
+	                     (struct request){
+	                         .op = OP_BACKUP_REHEARSED, .key = bytes_of_str("x"), .count = 2 }),
+	    KMS_OK);
+	struct bytes first = issue(w, "rec", room[0]);
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	struct bytes second = issue(w, "rec", room[1]);
+	prove(w, "rec", before);
+	assert_int_equal(ask(w, renew), KMS_OK);
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(unwrap(w, first), KMS_OK);
+		assert_int_equal(unwrap(w, second), KMS_OK);
+		prove(w, "rec", after);
+		assert_memory_equal(before, after, sizeof(before));
+		stop(w);
+		start_again(w);
+		rig_until(&w->rig, ROOT_UNSEALED);
+	}
+	assert_int_equal(ask_key(w, OP_ISSUE, "gone"), KMS_E_NO_ACTIVE_VERSION);
+	assert_int_equal(ask_key(w, OP_STATUS, ""), KMS_OK);
+	assert_true(w->a.u.status.rehearsal_us > 0);
+}
+
+static void a_backup_is_read_with_its_own_store_key(void **state)
+{
+	struct world *w = *state;
+	uint8_t room[WRAPPED_MAX];
+	const struct request renew = { .op = OP_ROOT_ROTATE, .renew_store = true };
+	struct bytes blob = issue(w, "rec", room);
+	const struct backup_name name = make_backup(w);
+	assert_int_equal(ask(w, renew), KMS_OK);
+	until_current(w, &name);
+	assert_int_equal(ask_backup(w, OP_BACKUP_VERIFY, &name), KMS_OK);
+	burn(w, true);
+	restore(w, &name);
+	assert_int_equal(unwrap(w, blob), KMS_OK);
+	stop(w);
+	start_again(w);
+	rig_until(&w->rig, ROOT_UNSEALED);
+	assert_int_equal(unwrap(w, blob), KMS_OK);
+}
+
 static void a_foreign_backup_is_not_touched(void **state)
 {
 	struct world *w = *state;
@@ -333,6 +384,8 @@ int main(void)
 		WITH_WORLD(a_lost_log_is_told),
 		WITH_WORLD(only_an_empty_keeper_restores),
 		WITH_WORLD(new_slots_and_roots_open_old_backups),
+		WITH_WORLD(a_new_store_key_keeps_everything),
+		WITH_WORLD(a_backup_is_read_with_its_own_store_key),
 		WITH_WORLD(a_foreign_backup_is_not_touched),
 		WITH_WORLD(a_rehearsal_is_remembered),
 		WITH_WORLD(proofs_differ),
