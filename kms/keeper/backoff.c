@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See backoff.h. The file has a line for each slot that rests: name, tries, and until when. */
+/* See backoff.h. The file has, for each slot that rests: name var | tries 1 | until when 8. */
 #include "kms/keeper/backoff.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "kms/base/buf.h"
 
 enum {
 	TRIES_MAX = 13, /* counted: 2^12 s are more than an hour */
@@ -20,7 +21,7 @@ static const char new_name[] = "pin-tries.new";
 
 struct rest {
 	char slot[NAME_MAX_LEN + 1]; /* empty: a free place */
-	unsigned tries;
+	uint8_t tries;
 	uint64_t until_us; /* wall clock: it outlives us */
 };
 
@@ -28,34 +29,34 @@ struct backoff {
 	struct rest rests[CONFIG_SLOTS_MAX];
 };
 
-static void take_line(struct backoff *b, size_t i, const char *line)
-{
-	struct rest r = { .tries = 0 };
-	if (sscanf(line, "%64s %u %" SCNu64, r.slot, &r.tries, &r.until_us) == 3 &&
-	    name_valid(bytes_of_str(r.slot)) && r.tries <= TRIES_MAX)
-		b->rests[i] = r;
-}
-
 static void close_fd(const int *fd)
 {
 	if (*fd >= 0)
 		(void)close(*fd);
 }
 
+static void take(struct backoff *b, struct reader *in)
+{
+	for (size_t i = 0; i < ARRAY_LEN(b->rests) && in->in.n > 0; i++) {
+		struct bytes name = read_var(in);
+		uint8_t tries = read_u8(in);
+		uint64_t until = read_u64(in);
+		if (in->failed || !name_valid(name) || tries > TRIES_MAX)
+			return;
+		memcpy(b->rests[i].slot, name.p, name.n);
+		b->rests[i].tries = tries;
+		b->rests[i].until_us = until;
+	}
+}
+
 static void load(const struct keeper *k, struct backoff *b)
 {
-	char text[FILE_MAX + 1];
+	uint8_t bytes[FILE_MAX];
 	AUTO(close_fd)
 	int fd = openat(k->store_dir, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	ssize_t n = fd < 0 ? 0 : read(fd, text, FILE_MAX);
-	text[n > 0 ? n : 0] = '\0';
-	char *rest = text;
-	for (size_t i = 0; i < ARRAY_LEN(b->rests); i++) {
-		const char *line = strsep(&rest, "\n");
-		if (line == NULL)
-			return;
-		take_line(b, i, line);
-	}
+	ssize_t n = fd < 0 ? 0 : read(fd, bytes, sizeof(bytes));
+	struct reader in = reader_of(bytes_of(bytes, n > 0 ? (size_t)n : 0));
+	take(b, &in);
 }
 
 kms_err backoff_new(const struct keeper *k, struct backoff **out)
@@ -74,11 +75,11 @@ void backoff_free(struct backoff **b)
 	*b = NULL;
 }
 
-static kms_err write_file(const struct keeper *k, const char *text, size_t n)
+static kms_err write_file(const struct keeper *k, struct bytes x)
 {
 	AUTO(close_fd)
 	int fd = openat(k->store_dir, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, text, n) != (ssize_t)n || fdatasync(fd) != 0)
+	if (fd < 0 || write(fd, x.p, x.n) != (ssize_t)x.n || fdatasync(fd) != 0)
 		return KMS_E_IO;
 	if (renameat(k->store_dir, new_name, k->store_dir, file_name) != 0 ||
 	    fsync(k->store_dir) != 0)
@@ -86,20 +87,27 @@ static kms_err write_file(const struct keeper *k, const char *text, size_t n)
 	return KMS_OK;
 }
 
-static void save(const struct keeper *k)
+static kms_err save_all(const struct keeper *k)
 {
-	char text[FILE_MAX];
-	size_t n = 0;
+	AUTO(buf_done) struct buf b = { 0 };
 	for (size_t i = 0; i < ARRAY_LEN(k->backoff->rests); i++) {
 		const struct rest *r = &k->backoff->rests[i];
-		if (r->slot[0] != '\0')
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %u %" PRIu64 "\n",
-			    r->slot, r->tries, r->until_us);
+		if (r->slot[0] == '\0')
+			continue;
+		TRY(buf_put_var(&b, bytes_of_str(r->slot)));
+		TRY(buf_put_u8(&b, r->tries));
+		TRY(buf_put_u64(&b, r->until_us));
 	}
-	if (write_file(k, text, n) != KMS_OK)
+	return write_file(k, buf_bytes(&b));
+}
+
+static void save(const struct keeper *k)
+{
+	kms_err e = save_all(k);
+	if (e != KMS_OK)
 		LOG(LOG_LEVEL_WARNING, "pin-tries",
 		    "Wrong PINs could not be noted on disk; a restart would forget them.",
-		    log_err(KMS_E_IO));
+		    log_err(e));
 }
 
 static struct rest *find(struct backoff *b, const char *slot)
@@ -123,7 +131,8 @@ kms_err backoff_check(const struct keeper *k, const char *slot)
 static void count(struct keeper *k, struct rest *r, const char *slot)
 {
 	(void)snprintf(r->slot, sizeof(r->slot), "%s", slot);
-	r->tries += r->tries < TRIES_MAX;
+	if (r->tries < TRIES_MAX)
+		r->tries++;
 	uint64_t s = (uint64_t)1 << (r->tries - 1);
 	s = s < REST_MAX_S ? s : REST_MAX_S;
 	r->until_us = k->wall_us + s * 1000000;

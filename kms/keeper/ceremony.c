@@ -141,6 +141,7 @@ static kms_err add(struct keeper *k, struct task *t, const struct slot *s, struc
 	if (r->ceremony == NULL)
 		TRY(begin(k, s));
 	struct ceremony *c = r->ceremony;
+	CHECK(c != NULL);
 	if (is_here(c, share.x))
 		return KMS_E_SHARE_HERE;
 	c->shares[c->n++] = share;

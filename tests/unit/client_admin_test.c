@@ -77,7 +77,10 @@ static struct answer answer_for(const struct request *r)
 	case OP_BACKUP_RESTORE: return backups_answer;
 	default:
 		return (struct answer){ .kind = ANSWER_SLOTS,
-			.u.slots = { slot_list, 2, share_list, r->shares_total > 0 ? 2 : 0 } };
+			.u.slots = { .p = slot_list,
+			    .n = 2,
+			    .shares = share_list,
+			    .share_n = r->shares_total > 0 ? 2 : 0 } };
 	}
 }
 

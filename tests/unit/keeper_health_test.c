@@ -131,11 +131,13 @@ static void each_wrong_pin_rests_longer(void **state)
 static void a_file_without_sense_is_none(void **state)
 {
 	struct world *w = *state;
+	static const char nonsense[] = "\003\000hsm\143zzzzzzzz\177\177";
 	char path[512];
 	(void)snprintf(path, sizeof(path), "%s/pin-tries", w->rig.config.store);
 	FILE *f = fopen(path, "w");
 	assert_non_null(f);
-	assert_true(fputs("hsm x 9\n../a 1 99999999999999999\nhsm 99 99999999999999999\n", f) >= 0);
+	/* A length beyond the end; a name that is none; too many tries. */
+	assert_int_equal(fwrite(nonsense, sizeof(nonsense) - 1, 1, f), 1);
 	assert_int_equal(fclose(f), 0);
 	start_again(w);
 	rig_until(&w->rig, ROOT_UNSEALED);
