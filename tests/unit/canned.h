@@ -98,7 +98,8 @@ static inline struct answer canned_answer(const struct request *r)
 	case OP_INIT:
 	case OP_SLOT_LIST:
 	case OP_SLOT_CHECK:
-		return (struct answer){ .kind = ANSWER_SLOTS, .u.slots = { slot_list, 2 } };
+		return (
+		    struct answer){ .kind = ANSWER_SLOTS, .u.slots = { .p = slot_list, .n = 2 } };
 	case OP_UNSEAL:
 	case OP_SEAL: return (struct answer){ .kind = ANSWER_DONE };
 	case OP_KEY_LIST:

@@ -182,7 +182,7 @@ static void a_removed_slot_takes_its_counter_along(void **state)
 static void shares_wait_to_be_confirmed(void **state)
 {
 	struct world *w = *state;
-	struct lines l;
+	struct lines l = { 0 };
 	assert_int_equal(ask_shares(w, &l), KMS_OK);
 	assert_int_equal(slot_count(w), 1);
 	assert_int_equal(add_slot(w, "hsm"), KMS_E_SLOT_WORK);
@@ -199,7 +199,7 @@ static void shares_wait_to_be_confirmed(void **state)
 static void sealing_forgets_unconfirmed_shares(void **state)
 {
 	struct world *w = *state;
-	struct lines l;
+	struct lines l = { 0 };
 	assert_int_equal(ask_shares(w, &l), KMS_OK);
 	assert_int_equal(seal_and_open(w), KMS_OK);
 	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
@@ -219,7 +219,7 @@ static void impossible_shares_are_refused(void **state)
 static void people_open_with_shares(void **state)
 {
 	struct world *w = *state;
-	struct lines l;
+	struct lines l = { 0 };
 	add_shares(w, &l);
 	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
 	assert_int_equal(seal_and_open(w), KMS_E_TPM_UNREACHABLE);
@@ -239,7 +239,7 @@ static void people_open_with_shares(void **state)
 static void wrong_shares_are_told_apart(void **state)
 {
 	struct world *w = *state;
-	struct lines l, old;
+	struct lines l = { 0 }, old = { 0 };
 	add_shares(w, &old);
 	assert_int_equal(remove_slot(w, "shares", false), KMS_OK);
 	add_shares(w, &l);
@@ -257,7 +257,7 @@ static void wrong_shares_are_told_apart(void **state)
 static void a_ceremony_can_be_cancelled(void **state)
 {
 	struct world *w = *state;
-	struct lines l;
+	struct lines l = { 0 };
 	uint8_t nonce[16] = { 0 };
 	const struct request cancel = { .op = OP_UNSEAL, .cancel = true };
 	add_shares(w, &l);
@@ -285,7 +285,7 @@ static void without_shares_there_is_no_ceremony(void **state)
 static void a_new_root_opens_by_every_slot(void **state)
 {
 	struct world *w = *state;
-	struct lines old, l;
+	struct lines old = { 0 }, l = { 0 };
 	uint8_t was[KEY_BITS_LEN];
 	add_shares(w, &old);
 	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
