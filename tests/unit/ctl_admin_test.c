@@ -76,7 +76,7 @@ static bool serve(struct fake *f, const struct request *r)
 {
 	static struct bytes shares[VECTOR_N];
 	struct world *w = f->user;
-	struct answer a = { .id = r->id, .kind = ANSWER_SLOTS, .u.slots = { slots, 2, NULL, 0 } };
+	struct answer a = { .id = r->id, .kind = ANSWER_SLOTS, .u.slots = { .p = slots, .n = 2 } };
 
 	note(w, r);
 	for (size_t i = 0; i < VECTOR_N; i++)
