@@ -2,11 +2,9 @@
 """One kmsd with its software TPM or token in a folder of its own, for tests. Waits for events, never for
 time: kmsd says its state through sd_notify, ends of processes come through pidfds. Whatever a
 test does, nothing outlives the Instance."""
-import ctypes
 import json
 import os
 import pathlib
-import secrets
 import select
 import shutil
 import signal
@@ -15,10 +13,13 @@ import subprocess
 import tempfile
 import time
 
+from hardware import PATIENCE, TOKEN_CONFIG, Hardware, die_with_parent, token_module
 from wire import Client, Closed, KmsError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build")).resolve()
+
+
 def _sanitized():
     """True if the build has a sanitizer or counts coverage: no sandbox, and memory of its own."""
     try:
@@ -30,7 +31,6 @@ def _sanitized():
 
 
 SANITIZED = _sanitized()
-PATIENCE = float(os.environ.get("KMS_TEST_PATIENCE", "20"))  # seconds that an event may take
 
 CONFIG = """\
 socket = "{dir}/kms.sock"
@@ -57,29 +57,10 @@ tpm {{
 }}
 """
 
-TOKEN_CONFIG = """\
-pkcs11 hsm {{
-	module = "{token_module}"
-	environment = {{"SOFTHSM2_CONF={dir}/softhsm/softhsm2.conf"}}
-	token = "kms"
-	pin_file = "{dir}/pkcs11-pin"
-	deadline = "{deadline}"
-}}
-"""
-
-TOKEN_MODULES = [pathlib.Path(p) / "libsofthsm2.so" for p in (
-    "/usr/lib/softhsm", "/usr/lib64/softhsm", "/usr/lib64/pkcs11", "/usr/local/lib/softhsm")]
-
 DEFAULTS = {"socket_mode": "0600", "admin_group": "", "audit_segment": 2 << 20,
             "max_connections": 16384, "max_versions": 1000, "frame_timeout": "2s",
-            "backup_every": "off", "slot_check_every": "off",
-            "deadline": "10s", "pcrs": "7", "log_level": "info", "helper": BUILD / "kms-seal"}
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent():
-    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            "backup_every": "off", "slot_check_every": "off", "deadline": "10s", "pcrs": "7",
+            "log_level": "info", "helper": BUILD / "kms-seal"}
 
 
 class Failed(Exception):
@@ -116,8 +97,12 @@ def name_of(pid):
         return ""
 
 
-class Instance:
-    def __init__(self, folder=None, env=None, init=True, wrapper=(), slot="tpm", **config):
+class Instance(Hardware):
+    """slot: what init makes: "tpm", "pkcs11" or "shares". shares: "K/N" beside hardware; those of the
+    people are kept in self.shares. both: the TPM and the token are there, whatever init makes."""
+
+    def __init__(self, folder=None, env=None, init=True, wrapper=(), slot="tpm", shares=None,
+                 both=False, **config):
         self.own_dir = folder is None
         self.dir = pathlib.Path(folder or tempfile.mkdtemp(prefix="kms-", dir="/tmp"))
         self.env, self.wrapper, self.slot = dict(env or {}), list(wrapper), slot
@@ -125,24 +110,25 @@ class Instance:
         self.audit = pathlib.Path(config.pop("audit", self.dir / "audit"))
         self.backup = pathlib.Path(config.pop("backup", self.dir / "backup"))
         self.config = {**DEFAULTS, **config}
+        self.wants_shares = shares or ("2/3" if slot == "shares" else None)
+        self.shares = []
         self.socket, self.tpm_socket = str(self.dir / "kms.sock"), str(self.dir / "tpm.sock")
         self.log = self.dir / "kmsd.log"
         self.kmsd = self.swtpm = self.state = None
         for folder in (self.store, self.audit, self.backup):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._make_auth()
-        if slot == "pkcs11":
+        self.has_token = both or slot == "pkcs11"
+        if self.has_token:
             self.make_token()
         self.write_config()
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self.dir / "notify"))
-        if slot == "tpm":
+        if both or slot == "tpm":
             self.start_tpm()
         if init:
             self.start()
-            with self.client() as c:
-                c.call("init", slot=slot)
-            self.wait_state("unsealed")
+            self.init()
 
     def __enter__(self):
         return self
@@ -157,89 +143,18 @@ class Instance:
         if self.own_dir and not os.environ.get("KMS_TEST_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
 
-    def _make_auth(self):
-        auth = self.dir / "tpm-auth"
-        if not auth.exists():
-            auth.touch(mode=0o600)
-            auth.write_text(secrets.token_hex(32))
-
     def write_config(self, **changes):
         self.config.update(changes)
-        text = CONFIG + (TOKEN_CONFIG if self.slot == "pkcs11" else "")
+        text = CONFIG + (TOKEN_CONFIG if self.has_token else "")
         (self.dir / "kms.conf").write_text(text.format(
             dir=self.dir, store=self.store, audit=self.audit, backup=self.backup, tpm_socket=self.tpm_socket,
-            token_module=next((m for m in TOKEN_MODULES if m.exists()), "/none"),
-            **self.config))
-
-    # ---- the token -----------------------------------------------------------------------
-
-    def make_token(self, label="kms"):
-        """A token of SoftHSM, and its PIN in a file."""
-        pin, conf = self.dir / "pkcs11-pin", self.dir / "softhsm" / "softhsm2.conf"
-        if not conf.exists():
-            (conf.parent / "tokens").mkdir(mode=0o700, parents=True)
-            conf.write_text(f"directories.tokendir = {conf.parent}/tokens\n"
-                            "objectstore.backend = file\nlog.level = ERROR\n")
-            pin.touch(mode=0o600)
-            pin.write_text(secrets.token_hex(8))
-        self.token("--init-token", "--free", "--label", label, "--pin", pin.read_text(),
-                   "--so-pin", "12345678")
-
-    def token(self, *command):
-        """Runs softhsm2-util against this token."""
-        env = os.environ | {"SOFTHSM2_CONF": str(self.dir / "softhsm" / "softhsm2.conf")}
-        return subprocess.run(["softhsm2-util", *command], check=True, capture_output=True,
-                              env=env, timeout=PATIENCE).stdout
-
-    # ---- the TPM -------------------------------------------------------------------------
-
-    def start_tpm(self, state="tpm"):
-        """Listens itself and hands the sockets over, so that they answer from the start."""
-        (self.dir / state).mkdir(mode=0o700, exist_ok=True)
-        listeners = []
-        for path in (self.tpm_socket, self.tpm_socket + ".ctrl"):
-            pathlib.Path(path).unlink(missing_ok=True)
-            s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            s.bind(path)
-            s.listen(16)
-            listeners.append(s)
-        server, ctrl = (s.fileno() for s in listeners)
-        self.swtpm = subprocess.Popen(
-            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.dir / state}",
-             "--server", f"type=unixio,fd={server}", "--ctrl", f"type=unixio,fd={ctrl}",
-             "--flags", "not-need-init,startup-clear",
-             "--log", f"file={self.dir}/swtpm.log,level=1"],
-            pass_fds=(server, ctrl), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
-        for s in listeners:
-            s.close()
-
-    def tpm(self, *command):
-        """Runs one of tpm2-tools against this TPM."""
-        return subprocess.run([command[0], "-T", f"swtpm:path={self.tpm_socket}", *command[1:]],
-                              check=True, capture_output=True, timeout=PATIENCE).stdout
-
-    def stop_tpm(self):
-        """In order, so that it doesn't count as a failed try."""
-        self.tpm("tpm2_shutdown", "-c")
-        self.kill_tpm()
-
-    def kill_tpm(self):
-        if self.swtpm is not None:
-            self.swtpm.kill()
-            self.swtpm.wait()
-        self.swtpm = None
-
-    def hang_tpm(self):
-        self.swtpm.send_signal(signal.SIGSTOP)
-
-    def resume_tpm(self):
-        self.swtpm.send_signal(signal.SIGCONT)
+            token_module=token_module(), **self.config))
 
     # ---- kmsd ----------------------------------------------------------------------------
 
-    def start(self, wait=True):
-        """Starts kmsd; waits for the first state that isn't a passing one."""
+    def start(self, wait=True, people=True):
+        """Starts kmsd; waits for the first state that isn't a passing one. Where only shares open
+        it, people give theirs."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("KMS_", "NOTIFY_"))}
         env |= {"NOTIFY_SOCKET": str(self.dir / "notify"), "TSS2_LOG": "all+none"} | self.env
         self._drain()
@@ -249,9 +164,11 @@ class Instance:
             self.kmsd = subprocess.Popen(
                 [*self.wrapper, BUILD / "kmsd", "-c", self.dir / "kms.conf"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.dir,
-                preexec_fn=_die_with_parent)
+                preexec_fn=die_with_parent)
         if wait:
             self.wait_state()
+            if people:
+                self.gather()
         return self
 
     def _drain(self):
@@ -359,6 +276,41 @@ class Instance:
         parent = self.parent()
         out = [self.kmsd.pid] if parent != self.kmsd.pid else []
         return [*out, parent, *children(parent)]
+
+    # ---- opening -------------------------------------------------------------------------
+
+    def init(self):
+        if self.wants_shares:
+            hardware = [] if self.slot == "shares" else ["--slot", self.slot]
+            self.shares = self.ctl("init", *hardware, "--shares", self.wants_shares)["shares"]
+        else:
+            with self.client() as c:
+                c.call("init", slot=self.slot)
+        self.wait_state("unsealed")
+
+    def unseal(self):
+        """As a person would: with hardware, or with as many people as are needed."""
+        if self.slot != "shares":
+            with self.client() as c:
+                c.call("unseal")
+            return
+        for share in self.shares[:int(self.wants_shares.split("/")[0])]:
+            self.give(share)
+        self.wait_state("unsealed")
+
+    def gather(self):
+        """People come where only they can open it."""
+        if self.slot == "shares" and self.shares and self.state == "sealed":
+            self.unseal()
+
+    def wait_open(self):
+        """Waits until it serves again, with the help of people if need be."""
+        self.wait_state("unsealed", *(["sealed"] if self.slot == "shares" else []))
+        self.gather()
+
+    def give(self, share, *args, status=0):
+        """One person's share; what kmsctl says."""
+        return self.ctl("unseal", "--share", "-", *args, input=share.encode(), status=status)
 
     # ---- asking --------------------------------------------------------------------------
 
