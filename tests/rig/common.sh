@@ -85,6 +85,17 @@ token_module() {
 	fail "SoftHSM's library is missing; install softhsm2"
 }
 
+# made_with: the slot that the instance was made with.
+made_with() {
+	if [[ -s $DIR/slot ]]; then
+		cat "$DIR/slot"
+	elif [[ -d $DIR/softhsm ]]; then
+		printf 'pkcs11\n'
+	else
+		printf 'tpm\n'
+	fi
+}
+
 # make_token: a software token "kms" and its PINs, once. One whose PIN was not written down is thrown
 # away.
 make_token() {
@@ -109,7 +120,7 @@ CONF
 # hardware_section SLOT: the part of kms.conf that says where the slot's hardware is.
 hardware_section() {
 	case $1 in
-	tpm) cat <<CONF ;;
+	tpm | shares) cat <<CONF ;;
 tpm {
 	tcti = "$TCTI"
 	auth_file = "$DIR/tpm-auth"
@@ -234,6 +245,17 @@ settled() {
 	while [[ $(state) == opening ]]; do
 		((SECONDS < end)) || give_up "$DIR/kmsd.log" "kmsd did not try its slots within 30 s"
 		sleep 0.02
+	done
+}
+
+# unseal_with_shares: the people of DIR/shares come, one after the other, until it serves. Said where
+# it helps nothing: the root may have been rotated since.
+unseal_with_shares() {
+	local share
+	for share in "$DIR"/shares/*; do
+		[[ $(state) == sealed ]] || break
+		KMS_SOCKET=$SOCKET "$BUILD/kmsctl" unseal --share "$share" >/dev/null 2>>"$DIR/kmsd.log" ||
+			say "the share $share does not help"
 	done
 }
 

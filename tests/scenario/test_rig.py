@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import subprocess
 
 import pytest
@@ -32,7 +33,6 @@ def alive(folder, name):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except (OSError, ValueError):
         return False
-
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_long_path(tmp_path):
 
 
 def test_up_with_a_token(place):
-    said = run("up.sh", place, "--slot", "pkcs11", status=None)
+    run("up.sh", place, "--slot", "pkcs11")
     assert "SOFTHSM2_CONF" in (place / "env").read_text()
     code, out, _ = source(place, "softhsm2-util --show-slots")
     assert code == 0 and b"Label:            kms " in out
@@ -95,8 +95,6 @@ def test_up_with_a_token(place):
     assert not alive(place, "swtpm.pid")
     for name in ("pkcs11-pin", "pkcs11-so-pin"):
         assert (place / name).stat().st_mode & 0o077 == 0
-    if "could not be initialised" in said:
-        pytest.skip("kmsctl init does not take a token yet")
     code, out, _ = source(place, "kmsctl status --json")
     assert code == 0 and json.loads(out)["state"] == "unsealed"
     run("down.sh", place)
@@ -104,6 +102,36 @@ def test_up_with_a_token(place):
     run("up.sh", place)
     code, out, _ = source(place, "kmsctl status --json")
     assert code == 0 and json.loads(out)["state"] == "unsealed"
+
+
+def test_up_with_shares(place):
+    """Nothing but people opens it: those of DIR/shares, each time."""
+    run("up.sh", place, "--shares", "2/3")
+    files = sorted((place / "shares").iterdir())
+    assert len(files) == 3 and all(p.stat().st_mode & 0o777 == 0o600 for p in files)
+    assert (place / "shares").stat().st_mode & 0o077 == 0
+    code, out, _ = source(place, "kmsctl slot list --json")
+    assert code == 0 and [s["kind"] for s in json.loads(out)["slots"]] == ["shares"]
+    run("down.sh", place)
+    said = run("up.sh", place)
+    assert "does not help" not in said
+    assert json.loads(source(place, "kmsctl status --json")[1])["state"] == "unsealed"
+    assert source(place, "kmsctl slot add tpm")[0] == 0  # its TPM runs, for whoever wants that
+    assert "made with the slot shares" in run("up.sh", place, "--slot", "tpm", status=1)
+
+
+@pytest.mark.parametrize("slot", ["tpm", "pkcs11"])
+def test_up_with_hardware_and_shares(place, slot):
+    run("up.sh", place, "--slot", slot, "--shares=2/2")
+    listed = json.loads(source(place, "kmsctl slot list --json")[1])["slots"]
+    assert sorted(s["kind"] for s in listed) == sorted([slot, "shares"])
+    run("down.sh", place)
+    (place / "tpm-auth").unlink()
+    (place / "pkcs11-pin").unlink(missing_ok=True)
+    if slot == "pkcs11":
+        shutil.rmtree(place / "softhsm" / "tokens")
+    run("up.sh", place)  # the hardware doesn't open it any more
+    assert json.loads(source(place, "kmsctl status --json")[1])["state"] == "unsealed"
 
 
 def test_failure_says_what_to_do(place):
@@ -117,11 +145,11 @@ def test_usage():
     assert "usage" in run("up.sh", status=2)
     said = run("up.sh", "/tmp/none", "--slot", "paper", status=1)
     assert "paper" in said and "pkcs11" in said
+    assert "usage" in run("up.sh", "/tmp/none", "--shares", "two", status=2)
 
 
 @pytest.mark.root
 def test_as_an_ordinary_user(tmp_path):
-    import shutil
     import tempfile
     place = pathlib.Path(tempfile.mkdtemp(prefix="kms-user-", dir="/tmp"))
     os.chown(place, 65534, 65534)
