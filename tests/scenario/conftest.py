@@ -20,6 +20,10 @@ LONG = os.environ.get("KMS_TEST_LONG") == "1"  # hours instead of minutes
 as_installed = pytest.mark.skipif(SANITIZED, reason="this build has no sandbox, and memory of its own")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
+# A story that must be true whatever opens the root.
+every_slot = pytest.mark.parametrize("slot", ("tpm", "pkcs11", "shares"), indirect=True,
+                                     scope="module")
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "root: needs root")
@@ -44,24 +48,30 @@ def _checked(instance):
     _end(instance)
 
 
+@pytest.fixture(scope="module")
+def slot(request):
+    """What opens the root of the story's instances; see every_slot."""
+    return getattr(request, "param", "tpm")
+
+
 @pytest.fixture
-def kms():
+def kms(slot):
     """A fresh instance, initialised and unsealed."""
-    yield from _checked(Instance())
+    yield from _checked(Instance(slot=slot))
 
 
 @pytest.fixture
-def blank():
+def blank(slot):
     """A fresh instance that has not been initialised."""
-    instance = Instance(init=False)
+    instance = Instance(slot=slot, init=False)
     instance.start()
     yield from _checked(instance)
 
 
 @pytest.fixture(scope="module")
-def shared():
+def shared(slot):
     """One instance for a file, with a key `k` of each algorithm: k, k-gcm, k-kwp."""
-    instance = Instance()
+    instance = Instance(slot=slot)
     with instance.client() as c:
         c.call("key_create", key="k")
         c.call("key_create", key="k-gcm", algorithm="aes-256-gcm")

@@ -4,9 +4,11 @@ import base64
 import struct
 
 import pytest
-from conftest import as_installed
+from conftest import as_installed, every_slot
 from instance import KmsError
 from wire import fresh_idem
+
+pytestmark = every_slot
 
 CONTEXT = {"call": "1", "tenant": "north"}
 ALGORITHMS = ["k", "k-gcm"]
@@ -273,7 +275,8 @@ def test_restart_opens_itself(kms):
         item = c.issue("rec", CONTEXT)
     for end in (kms.kill, kms.stop, kms.kill):
         end()
-        assert kms.start().state == "unsealed"
+        kms.start()
+        assert kms.state == "unsealed"
         with kms.client() as c:
             assert c.unwrap(item.wrapped, CONTEXT).plaintext == item.plaintext
 
@@ -284,19 +287,20 @@ def test_status_tells(kms):
     assert s.state == "unsealed" and s.protocol == 1 and s.wrapped_format == 1
     assert s.program.startswith("kmsd ") and len(s.instance) == 16 and s.audit_state == "ok"
     assert s.keeper_starts == 1 and not s.counter_behind
-    assert [i.kind for i in s.slots] == ["tpm"] and s.slots[0].last == "ok"
+    assert [i.kind for i in s.slots] == [kms.slot]
     assert any("seccomp" in note for note in s.sandbox), s.sandbox
     with kms.client() as c:
         c.call("key_create", key="a")
         t = c.status()
-        assert t.epoch == s.epoch + 1 and t.counter == s.counter + 1 and t["keys"] == 1
+        assert t.epoch == s.epoch + 1 and t["keys"] == 1
+        assert t.counter == (s.counter + 1 if kms.slot == "tpm" else 0)
         assert c.call("whoami").admin
         assert b"kms" in c.call("metrics").data
 
 
 def test_only_once(kms):
     with kms.client() as c, refused("exists"):
-        c.call("init", slot="tpm")
+        c.call("init", slot=kms.slot)
 
 
 def test_sealed_refuses_and_unseal_opens(kms):
@@ -312,7 +316,7 @@ def test_sealed_refuses_and_unseal_opens(kms):
                 c.call(op, **args)
         assert c.call("whoami").identity.startswith("unix:")
         c.call("slot_list")
-        c.call("unseal")
+        kms.unseal()
         assert c.status().state == "unsealed"
         assert c.unwrap(item.wrapped, CONTEXT).plaintext == item.plaintext
 
@@ -325,8 +329,9 @@ def test_uninitialised_says_so(blank):
             c.call("issue", key="x")
         with refused("sealed", "not_initialised"):
             c.call("unseal")
-        assert "ok" in {s.last for s in c.call("slot_check", slot="tpm")["slots"]}
-        c.call("init", slot="tpm")
+        if blank.slot != "shares":
+            assert "ok" in {s.last for s in c.call("slot_check", slot=blank.slot)["slots"]}
+        blank.init()
         c.call("key_create", key="x")
 
 

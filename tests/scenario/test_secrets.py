@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from conftest import as_installed
+from conftest import as_installed, every_slot
 
 CONTEXT = {"call": "secret-call"}
 
@@ -82,6 +82,7 @@ def busy(kms):
     return keys
 
 
+@every_slot
 def test_no_key_in_any_file(kms):
     keys = busy(kms)
     issued = kms.ctl("issue", "rec", "--context", "call=1")
@@ -103,6 +104,7 @@ def test_scan_finds_what_is_there(kms):
 
 @as_installed
 @pytest.mark.root
+@every_slot
 @pytest.mark.parametrize("sealed", [False, True])
 def test_no_key_in_memory(kms, sealed):
     """Data keys leave no trace once they are answered; sealed or not."""
@@ -136,11 +138,12 @@ def test_no_core_and_no_tracing(kms):
             open(f"/proc/{kms.keeper()}/mem", "rb")
 
 
+@every_slot
 def test_crash_leaves_no_core(kms):
     keys = busy(kms)
     os.kill(kms.keeper(), 6)  # SIGABRT: as a failed check ends it
     kms.state = None
-    kms.wait_state("unsealed")
+    kms.wait_open()
     assert found_in_files(kms.dir, keys) == []
     assert not [p for p in kms.dir.iterdir() if p.name.startswith("core")]
 
