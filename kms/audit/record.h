@@ -19,6 +19,8 @@ enum {
 
 /* The detail of a record that was made before its change was: what was done has one of its own. */
 #define RECORD_BEGUN "begun"
+/* The detail of a change that was only asked about: nothing was done. */
+#define RECORD_DRY_RUN "dry-run"
 
 /* One item of a batch: which record, which key version, how it went. */
 struct record_item {

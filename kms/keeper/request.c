@@ -119,6 +119,8 @@ static kms_err record(struct keeper *k, struct task *t, kms_err e)
 	/* A batch of one has put its item's result there already. */
 	if (e != KMS_OK)
 		t->record.result = e;
+	if (t->dry_run && t->record.result == KMS_OK)
+		t->record.detail = bytes_of_str(RECORD_DRY_RUN);
 	t->record.latency_us = (uint32_t)(clock_mono_us() - t->arrived_us);
 	metrics_count(k->metrics, t->record.op, t->record.result, t->record.latency_us);
 	/* Only status is answered without a log, so that an operator can see why there is none. */

@@ -175,8 +175,9 @@ static kms_err visit_record(void *arg, const struct record *rec)
 	struct keeper *k = arg;
 	struct restore *x = k->root->restore;
 	struct key *key = ring_find_id(k->ring, rec->key);
-	bool begun = bytes_equal(rec->detail, bytes_of_str(RECORD_BEGUN));
-	if (key == NULL || rec->result != KMS_OK || begun)
+	bool undone = bytes_equal(rec->detail, bytes_of_str(RECORD_BEGUN)) ||
+	              bytes_equal(rec->detail, bytes_of_str(RECORD_DRY_RUN));
+	if (key == NULL || rec->result != KMS_OK || undone)
 		return KMS_OK;
 	if (rec->op == OP_KEY_DESTROY)
 		return destroy_again(x, key, rec);

@@ -4,6 +4,7 @@ import base64
 import struct
 
 import pytest
+from audit import records
 from conftest import as_installed, every_slot
 from instance import KmsError
 from wire import fresh_idem
@@ -235,6 +236,8 @@ def test_dry_run_changes_nothing(shared):
         with refused("exists"):
             c.call("key_create", key="k", dry_run=True)
         assert c.status().epoch == before
+    asked = [r.result for r in records(shared) if r.detail == "dry-run"]
+    assert asked == ["ok"] * 3  # and no refusal among them
 
 
 def test_list_pages(shared):
