@@ -16,6 +16,9 @@ enum {
 	DETAIL_MAX = 64
 };
 
+/* In the audit log: one more share has come, and the root stays closed. */
+static const char detail_share[] = "share";
+
 struct ceremony {
 	uint8_t nonce[NONCE_LEN];
 	uint8_t id[16]; /* of the slot */
@@ -159,6 +162,7 @@ static kms_err open_root(struct keeper *k, struct task *t, const struct slot *s,
 	TRY(slot_prove(buf_bytes(&r->rows.slots[i]), key));
 	TRY(task_detach(t, &later));
 	t->fate = TASK_LATER;
+	later->record.detail = bytes_of_str(slot_shares);
 	root_add_waiter(k, later);
 	r->accept = c->accept;
 	secret_free(&r->key);
@@ -181,6 +185,7 @@ kms_err ceremony_share(
 	TRY(add(k, t, &s, r->share));
 	struct ceremony *c = root->ceremony;
 	c->accept = c->accept || r->accept_restore;
+	t->record.detail = bytes_of_str(detail_share);
 	if (c->n == c->info.k)
 		return open_root(k, t, &s, i);
 	out->kind = ANSWER_CEREMONY;

@@ -40,8 +40,10 @@ kms_err op_unseal(struct keeper *k, struct task *t, const struct request *r, str
 {
 	struct task *later = NULL;
 	out->kind = ANSWER_DONE;
-	if (r->cancel)
+	if (r->cancel) {
+		t->record.detail = bytes_of_str("cancel");
 		return ceremony_cancel(k, r->ceremony);
+	}
 	if (r->share.n > 0)
 		return ceremony_share(k, t, r, out);
 	if (r->slot.n > 0)

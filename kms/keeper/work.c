@@ -95,6 +95,14 @@ kms_err work_answer(struct keeper *k, struct answer *out)
 	return describe_slots(k, &out->u.slots.p, &out->u.slots.n);
 }
 
+/* Which slot it was; a failure may have named another one. */
+static void name_slot(const struct work *w)
+{
+	struct record *record = &w->task->record;
+	if (record->detail.n == 0)
+		record->detail = bytes_of_str(w->about);
+}
+
 static void finish(struct keeper *k, kms_err e)
 {
 	struct root *r = k->root;
@@ -102,8 +110,10 @@ static void finish(struct keeper *k, kms_err e)
 	struct answer ans = { .kind = ANSWER_SLOTS };
 	if (e == KMS_OK)
 		e = work_answer(k, &ans);
-	if (w->task != NULL)
+	if (w->task != NULL) {
+		name_slot(w);
 		request_finish(k, w->task, e, &ans);
+	}
 	arena_reset(&k->arena);
 	work_free(&r->work);
 }
@@ -161,6 +171,7 @@ static kms_err present(struct keeper *k)
 static kms_err submit(struct keeper *k)
 {
 	struct work *w = k->root->work;
+	name_slot(w);
 	return changes_submit_plan(k, &w->task, MOVE(w->plan));
 }
 
@@ -256,7 +267,9 @@ static kms_err check_add(const struct keeper *k, const struct root_ways *ways)
 static kms_err start_add(struct keeper *k, struct task *t, const struct root_ways *ways)
 {
 	struct work *w = k->root->work;
+	const char *name = ways->section != NULL ? ways->section->name : slot_shares;
 	w->ways = *ways;
+	memcpy(w->about, name, strlen(name) + 1);
 	TRY(root_plan_new(k, &w->plan));
 	if (ways->section != NULL && !t->dry_run)
 		TRY(sealing_start(k, ways->section, k->root->key, (struct bytes){ 0 }, on_sealed));

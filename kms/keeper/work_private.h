@@ -12,6 +12,7 @@ struct work {
 	enum op op;
 	struct root_ways ways;
 	bool rely_on_shares, renew_store;
+	char about[NAME_MAX_LEN + 1]; /* the slot that comes or goes, for the audit log */
 	char names[ROOT_SLOTS_MAX][NAME_MAX_LEN + 1]; /* slots that may be left out */
 	size_t name_n;
 	size_t at;                       /* the slot at hand */

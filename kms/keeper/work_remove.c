@@ -58,6 +58,7 @@ static kms_err start(
 	w->rely_on_shares = rely_on_shares;
 	memcpy(w->names[0], name.p, name.n);
 	w->name_n = 1;
+	memcpy(w->about, name.p, name.n);
 	return work_take_task(w, t);
 }
 
