@@ -81,7 +81,8 @@ SHAPE(rotate_root, struct request,
 SHAPE(backup_ref, struct request,
 	BYTES(1, struct request, key),
 	FLAG(2, struct request, failed),
-	U32(3, struct request, count));
+	U32(3, struct request, count),
+	FLAG(4, struct request, dry_run));
 
 SHAPE(prove, struct request,
 	BYTES(1, struct request, key),

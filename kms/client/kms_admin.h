@@ -114,7 +114,7 @@ KMS_API KMS_CHECKED enum kms_code kms_backup_verify(
     struct kms *c, const char *name, struct kms_result **out);
 /* Where there is no root yet. The next unsealing opens what was restored. */
 KMS_API KMS_CHECKED enum kms_code kms_backup_restore(
-    struct kms *c, const char *name, struct kms_result **out);
+    struct kms *c, const char *name, bool dry_run, struct kms_result **out);
 /* Notes how a rehearsal ended. checked: key versions that were compared. */
 KMS_API KMS_CHECKED enum kms_code kms_backup_rehearsed(
     struct kms *c, const char *name, bool failed, uint32_t checked);

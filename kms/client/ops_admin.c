@@ -108,14 +108,6 @@ enum kms_code kms_key_prove(struct kms *c, const char *key, uint32_t version,
 	return call_do(c, &call, out);
 }
 
-static enum kms_code on_backup(struct kms *c, enum op op, const char *name, struct kms_result **out)
-{
-	struct call call = call_begin(c, op, ANSWER_BACKUPS);
-
-	call.request.key = call_text(name);
-	return call_do(c, &call, out);
-}
-
 enum kms_code kms_backup_create(struct kms *c, struct kms_result **out)
 {
 	return call_plain(c, OP_BACKUP_CREATE, ANSWER_BACKUPS, out);
@@ -128,12 +120,20 @@ enum kms_code kms_backup_list(struct kms *c, struct kms_result **out)
 
 enum kms_code kms_backup_verify(struct kms *c, const char *name, struct kms_result **out)
 {
-	return on_backup(c, OP_BACKUP_VERIFY, name, out);
+	struct call call = call_begin(c, OP_BACKUP_VERIFY, ANSWER_BACKUPS);
+
+	call.request.key = call_text(name);
+	return call_do(c, &call, out);
 }
 
-enum kms_code kms_backup_restore(struct kms *c, const char *name, struct kms_result **out)
+enum kms_code kms_backup_restore(
+    struct kms *c, const char *name, bool dry_run, struct kms_result **out)
 {
-	return on_backup(c, OP_BACKUP_RESTORE, name, out);
+	struct call call = call_begin(c, OP_BACKUP_RESTORE, ANSWER_BACKUPS);
+
+	call.request.key = call_text(name);
+	call.request.dry_run = dry_run;
+	return call_do(c, &call, out);
 }
 
 enum kms_code kms_backup_rehearsed(struct kms *c, const char *name, bool failed, uint32_t checked)

@@ -92,29 +92,18 @@ static void tell_next(const struct ctl *c, const struct kms_backup *b)
 	ctl_talk(c, "After that, add this host's own slot: `kmsctl slot add tpm`.");
 }
 
-static kms_err plan_restore(struct ctl *c)
-{
-	AUTO(kms_result_free) struct kms_result *status = NULL, *r = NULL;
-
-	TRY(look_status(c, &status));
-	if (strcmp(kms_result_status(status)->state, "uninitialised") != 0)
-		return ctl_refuse(c, KMS_E_INITIALISED, "%s", "");
-	TRY(ctl_ask(c, kms_backup_verify(c->kms, c->args.operands[0], &r)));
-	ctl_talk(c, "It can be restored here; nothing was changed.");
-	return print(c, r);
-}
-
 kms_err cmd_backup_restore(struct ctl *c)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
 	size_t n;
 
-	if (ctl_is_dry_run(c))
-		return plan_restore(c);
 	TRY(ctl_connect(c));
-	TRY(ctl_ask(c, kms_backup_restore(c->kms, c->args.operands[0], &r)));
+	TRY(ctl_ask(c,
+	    kms_backup_restore(c->kms, c->args.operands[0], ctl_is_dry_run(c), &r)));
 	const struct kms_backup *b = kms_result_backups(r, &n);
-	if (n > 0) {
+	if (ctl_is_dry_run(c))
+		ctl_talk(c, "It can be restored here; nothing was changed.");
+	else if (n > 0) {
 		ctl_talk(c, "%s is restored as soon as one of these opens it:", b->name);
 		tell_next(c, b);
 	}

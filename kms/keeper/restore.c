@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kms/audit/trail.h"
@@ -50,14 +51,13 @@ void restore_free(struct restore **r)
 	free(x);
 }
 
-static kms_err restore_new(struct root *root)
+static kms_err restore_new(struct restore **out)
 {
-	if (root->restore != NULL)
-		return KMS_OK;
-	root->restore = calloc(1, sizeof(*root->restore));
-	if (root->restore == NULL)
+	struct restore *x = calloc(1, sizeof(*x));
+	if (x == NULL)
 		return KMS_E_NO_MEMORY;
-	root->restore->fd = -1;
+	x->fd = -1;
+	*out = x;
 	return KMS_OK;
 }
 
@@ -189,7 +189,8 @@ static kms_err visit_record(void *arg, const struct record *rec)
 kms_err restore_apply_log(struct keeper *k)
 {
 	struct root *r = k->root;
-	TRY(restore_new(r));
+	if (r->restore == NULL)
+		TRY(restore_new(&r->restore));
 	TRY(trail_read_since(k->audit_dir, r->epoch.audit_size, visit_record, k));
 	LOG(LOG_LEVEL_NOTICE, "restore-log",
 	    "What the audit log holds beyond the store was applied.",
@@ -302,18 +303,30 @@ static struct bytes tell_log(struct keeper *k, const struct archive_about *a)
 	return bytes_of(text, (size_t)n);
 }
 
-static kms_err describe(struct keeper *k, struct answer *out)
+/* Nothing of it may point into the restore: a dry run is answered when that is gone. */
+static kms_err describe_doors(
+    struct keeper *k, const struct archive_head *h, struct slot_info *slots)
 {
-	const struct restore *x = k->root->restore;
+	for (size_t i = 0; i < h->doors.slot_n; i++) {
+		struct bytes row;
+		TRY(arena_copy(&k->arena, h->doors.slots[i], &row));
+		describe_slot_row(row, &slots[i]);
+	}
+	return KMS_OK;
+}
+
+static kms_err describe(
+    struct keeper *k, const struct restore *x, struct bytes name, struct answer *out)
+{
 	const struct archive_about *a = &x->head.about;
 	struct backup_info *info = NULL;
 	struct slot_info *slots = NULL;
+	struct stat st;
 	TRY(arena_alloc(&k->arena, sizeof(*info), &info));
 	TRY(arena_alloc(&k->arena, ARCHIVE_SLOTS_MAX * sizeof(*slots), &slots));
-	for (size_t i = 0; i < x->head.doors.slot_n; i++)
-		describe_slot_row(x->head.doors.slots[i], &slots[i]);
-	*info = (struct backup_info){ .name = bytes_of_str(x->name),
-		.id = bytes_of(a->id, sizeof(a->id)),
+	TRY(describe_doors(k, &x->head, slots));
+	*info = (struct backup_info){ .name = name,
+		.size = fstat(x->fd, &st) == 0 ? (uint64_t)st.st_size : 0,
 		.state = bytes_of_str("ok"),
 		.created_us = a->created_us,
 		.expires_us = a->expires_us,
@@ -326,23 +339,27 @@ static kms_err describe(struct keeper *k, struct answer *out)
 	out->kind = ANSWER_BACKUPS;
 	out->u.backups.p = info;
 	out->u.backups.n = 1;
-	return KMS_OK;
+	return arena_copy(&k->arena, bytes_of(a->id, sizeof(a->id)), &info->id);
 }
 
-static kms_err open_backup(struct keeper *k, struct bytes name)
+static kms_err open_backup(struct keeper *k, struct bytes name, struct restore **out)
 {
-	struct restore *x = k->root->restore;
+	AUTO(restore_free) struct restore *x = NULL;
+	TRY(restore_new(&x));
 	memcpy(x->name, name.p, name.n);
 	x->fd = openat(k->backup_dir, x->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (x->fd < 0)
 		return errno == ENOENT ? KMS_E_NOT_FOUND : KMS_E_BACKUP_IO;
-	return archive_read_head(x->fd, &x->head);
+	TRY(archive_read_head(x->fd, &x->head));
+	*out = MOVE(x);
+	return KMS_OK;
 }
 
 kms_err op_backup_restore(
     struct keeper *k, struct task *t, const struct request *r, struct answer *out)
 {
 	struct root *root = k->root;
+	AUTO(restore_free) struct restore *x = NULL;
 	bool again =
 	    root->state == ROOT_SEALED && root->restore != NULL && root->restore->name[0] != '\0';
 	if (!name_valid(r->key))
@@ -351,16 +368,12 @@ kms_err op_backup_restore(
 		return KMS_E_BACKUP_OFF;
 	if (!again)
 		TRY(root_may_init(root));
+	TRY(open_backup(k, r->key, &x));
+	TRY(describe(k, x, r->key, out));
+	if (t->dry_run)
+		return KMS_OK;
 	restore_free(&root->restore);
-	TRY(restore_new(root));
-	kms_err e = open_backup(k, r->key);
-	if (e == KMS_OK)
-		e = describe(k, out);
-	if (e != KMS_OK || t->dry_run) {
-		restore_free(&root->restore);
-		root_forget_restore(k);
-		return e;
-	}
+	root->restore = MOVE(x);
 	t->record.detail = bytes_of_str(root->restore->name);
 	root->restore->uid = t->conn->who.uid;
 	root_rows_done(&root->rows);

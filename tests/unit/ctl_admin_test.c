@@ -304,10 +304,14 @@ static void a_dry_run_makes_and_restores_nothing(void **state)
 
 	assert_int_equal(run(w, "backup create --json --dry-run"), 0);
 	assert_true(said(w, "\"dry_run\":true"));
-	/* It has a root key. */
-	assert_int_equal(run(w, "backup restore --json --dry-run one"), 6);
-	assert_int_equal(run(w, "init --json --dry-run"), 6);
 	assert_int_equal(w->changes, 0);
+	assert_int_equal(run(w, "backup restore --json --dry-run one"), 0);
+	assert_true(w->op == OP_BACKUP_RESTORE && w->dry_run);
+	assert_true(said(w, "\"backup\":\"one\""));
+	assert_int_equal(run(w, "backup restore one"), 0);
+	assert_false(w->dry_run);
+	/* It has a root key. */
+	assert_int_equal(run(w, "init --json --dry-run"), 6);
 }
 
 static void status_and_doctor_say_what_is_wrong(void **state)

@@ -213,6 +213,29 @@ static void a_lost_log_is_told(void **state)
 	assert_true(bytes_equal(w->a.u.status.restoring, bytes_of_str(name.s)));
 }
 
+/* Neither a look nor a slip of the pen does away with what waits to be opened. */
+static void a_backup_that_waits_is_not_lost(void **state)
+{
+	struct world *w = *state;
+	const struct backup_name name = make_backup(w);
+	burn(w, true);
+	const struct request look = {
+		.op = OP_BACKUP_RESTORE, .key = bytes_of_str(name.s), .dry_run = true
+	};
+	assert_int_equal(ask(w, look), KMS_OK);
+	assert_true(bytes_equal(w->a.u.backups.p[0].name, bytes_of_str(name.s)));
+	assert_true(w->a.u.backups.p[0].size > 0);
+	assert_true(bytes_equal(w->a.u.backups.p[0].slots[0].name, bytes_of_str("tpm")));
+	assert_int_equal(root_state(w->rig.k.root), ROOT_UNINITIALISED);
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_E_NOT_INITIALISED);
+	assert_int_equal(ask_backup(w, OP_BACKUP_RESTORE, &name), KMS_OK);
+	assert_int_equal(ask(w, look), KMS_OK);
+	assert_int_equal(ask_key(w, OP_BACKUP_RESTORE, "none"), KMS_E_NOT_FOUND);
+	assert_int_equal(root_state(w->rig.k.root), ROOT_SEALED);
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_OK);
+	assert_int_equal(ask(w, look), KMS_E_INITIALISED);
+}
+
 static void only_an_empty_keeper_restores(void **state)
 {
 	struct world *w = *state;
@@ -382,6 +405,7 @@ int main(void)
 		WITH_WORLD(what_was_destroyed_stays_destroyed),
 		WITH_WORLD(uses_beyond_the_backup_are_counted),
 		WITH_WORLD(a_lost_log_is_told),
+		WITH_WORLD(a_backup_that_waits_is_not_lost),
 		WITH_WORLD(only_an_empty_keeper_restores),
 		WITH_WORLD(new_slots_and_roots_open_old_backups),
 		WITH_WORLD(a_new_store_key_keeps_everything),
