@@ -21,7 +21,7 @@
 #include "kms/keeper/turn.h"
 #include "kms/store/archive.h"
 
-/* A version that the log says was destroyed. */
+/* A version that the log says was destroyed, or was made after the backup. */
 struct lost {
 	struct key *key;
 	uint32_t version;
@@ -34,6 +34,7 @@ struct restore {
 	struct archive_head head;
 	struct lost *lost;
 	size_t lost_n;
+	uint64_t numbers; /* of versions that it doesn't hold, and that nobody shall get again */
 	uint64_t used;    /* uses that the log holds beyond it */
 	struct buf stale; /* keys of rows that go: length, key … */
 };
@@ -170,6 +171,35 @@ static void use_again(struct restore *x, struct key *key, const struct record *r
 		v->used.wrapped += n;
 }
 
+static kms_err note_lost_number(struct restore *x, struct key *key, const struct record *rec)
+{
+	struct lost *more = reallocarray(x->lost, x->lost_n + 1, sizeof(*more));
+	struct key_version *v = NULL;
+	if (more == NULL)
+		return KMS_E_NO_MEMORY;
+	x->lost = more;
+	TRY(key_add_version(key, &v));
+	v->state = STATE_DESTROYED;
+	v->created_us = rec->time_us;
+	v->since_us = rec->time_us;
+	(void)snprintf(v->reason, sizeof(v->reason),
+	    "lost: not in the backup, made before record %" PRIu64, rec->seq);
+	x->lost[x->lost_n++] = (struct lost){ .key = key, .version = v->number };
+	x->numbers++;
+	return KMS_OK;
+}
+
+/*
+ * Versions that the backup doesn't hold are lost, but their numbers stay theirs: with a number that
+ * means two versions, what the log says of one would be done to the other at the next restore.
+ */
+static kms_err keep_numbers(struct restore *x, struct key *key, const struct record *rec)
+{
+	while (key->n > 0 && key->versions[key->n - 1].number < rec->version)
+		TRY(note_lost_number(x, key, rec));
+	return KMS_OK;
+}
+
 static kms_err visit_record(void *arg, const struct record *rec)
 {
 	struct keeper *k = arg;
@@ -179,6 +209,8 @@ static kms_err visit_record(void *arg, const struct record *rec)
 	              bytes_equal(rec->detail, bytes_of_str(RECORD_DRY_RUN));
 	if (key == NULL || rec->result != KMS_OK || undone)
 		return KMS_OK;
+	if (rec->op == OP_KEY_ROTATE || rec->op == OP_ISSUE || rec->op == OP_WRAP)
+		TRY(keep_numbers(x, key, rec));
 	if (rec->op == OP_KEY_DESTROY)
 		return destroy_again(x, key, rec);
 	if (rec->op == OP_ISSUE || rec->op == OP_WRAP || rec->op == OP_REWRAP)
@@ -194,7 +226,8 @@ kms_err restore_apply_log(struct keeper *k)
 	TRY(trail_read_since(k->audit_dir, r->epoch.audit_size, visit_record, k));
 	LOG(LOG_LEVEL_NOTICE, "restore-log",
 	    "What the audit log holds beyond the store was applied.",
-	    log_u64("destroyed", r->restore->lost_n), log_u64("uses", r->restore->used));
+	    log_u64("destroyed", r->restore->lost_n - r->restore->numbers),
+	    log_u64("lost", r->restore->numbers), log_u64("uses", r->restore->used));
 	return KMS_OK;
 }
 

@@ -186,6 +186,41 @@ static void what_was_destroyed_stays_destroyed(void **state)
 	assert_int_equal(unwrap(w, second), KMS_OK);
 }
 
+/* Two made in the same second would have one name. */
+static struct backup_name make_backup_as(struct world *w, const char *name)
+{
+	char from[512], to[512];
+	const struct backup_name made = make_backup(w);
+	struct backup_name out = { 0 };
+	(void)snprintf(from, sizeof(from), "%s/%s", w->rig.config.backup, made.s);
+	(void)snprintf(to, sizeof(to), "%s/%s", w->rig.config.backup, name);
+	assert_int_equal(rename(from, to), 0);
+	(void)snprintf(out.s, sizeof(out.s), "%s", name);
+	return out;
+}
+
+static void a_lost_version_keeps_its_number(void **state)
+{
+	struct world *w = *state;
+	uint8_t room[WRAPPED_MAX];
+	const struct backup_name old = make_backup_as(w, "old");
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	struct bytes second = issue(w, "rec", room);
+	const struct backup_name new = make_backup_as(w, "new");
+	burn(w, false);
+	restore(w, &old);
+	assert_int_equal(unwrap(w, second), KMS_E_DESTROYED);
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	assert_int_equal(w->a.u.key.version, 3);
+	assert_int_equal(destroy(w, "rec", 3), KMS_OK);
+	/* Its destruction is not that of the second version, which the newer backup holds. */
+	burn(w, false);
+	restore(w, &new);
+	assert_int_equal(unwrap(w, second), KMS_OK);
+	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
+	assert_int_equal(w->a.u.key.version, 4);
+}
+
 static void uses_beyond_the_backup_are_counted(void **state)
 {
 	struct world *w = *state;
@@ -403,6 +438,7 @@ int main(void)
 		WITH_WORLD(a_damaged_backup_is_refused),
 		WITH_WORLD(a_restored_store_opens_what_was_wrapped),
 		WITH_WORLD(what_was_destroyed_stays_destroyed),
+		WITH_WORLD(a_lost_version_keeps_its_number),
 		WITH_WORLD(uses_beyond_the_backup_are_counted),
 		WITH_WORLD(a_lost_log_is_told),
 		WITH_WORLD(a_backup_that_waits_is_not_lost),
