@@ -99,10 +99,11 @@ def name_of(pid):
 
 class Instance(Hardware):
     """slot: what init makes: "tpm", "pkcs11" or "shares". shares: "K/N" beside hardware; those of the
-    people are kept in self.shares. both: the TPM and the token are there, whatever init makes."""
+    people are kept in self.shares. both: TPM and token are there, whatever init makes; token: the
+    token beside the slot."""
 
     def __init__(self, folder=None, env=None, init=True, wrapper=(), slot="tpm", shares=None,
-                 both=False, **config):
+                 both=False, token=False, **config):
         self.own_dir = folder is None
         self.dir = pathlib.Path(folder or tempfile.mkdtemp(prefix="kms-", dir="/tmp"))
         self.env, self.wrapper, self.slot = dict(env or {}), list(wrapper), slot
@@ -118,7 +119,7 @@ class Instance(Hardware):
         for folder in (self.store, self.audit, self.backup):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._make_auth()
-        self.has_token = both or slot == "pkcs11"
+        self.has_token = both or token or slot == "pkcs11"
         if self.has_token:
             self.make_token()
         self.write_config()

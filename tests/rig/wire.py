@@ -85,7 +85,8 @@ SHAPES = {
     "Answer": {1: ("id", "u"), 2: ("error", "Error"), 10: ("status", "Status"),
                11: ("whoami", "Whoami"), 12: ("metrics", "Text"), 13: ("slots", "Slots"),
                20: ("key", "Key"), 21: ("keys", "KeyList"), 30: ("items", "Items"),
-               35: ("random", "Text"), 40: ("records", "Records"), 50: ("done", "Empty")},
+               14: ("ceremony", "Ceremony"), 35: ("random", "Text"), 36: ("proof", "Text"),
+               40: ("records", "Records"), 41: ("backups", "Backups"), 50: ("done", "Empty")},
     "Error": {1: ("code", "s"), 2: ("name", "s"), 3: ("text", "s"), 4: ("hint", "s"),
               5: ("detail", "s")},
     "Status": {1: ("program", "s"), 2: ("protocol", "u"), 3: ("wrapped_format", "u"),
@@ -94,12 +95,22 @@ SHAPES = {
                11: ("counter_moves", "u"), 12: ("keys", "u"), 13: ("versions", "u"),
                14: ("audit_records", "u"), 15: ("audit_state", "s"), 16: ("memory_locked", "u"),
                17: ("memory_hidden", "u"), 18: ("connections", "u"), 19: ("started_us", "u"),
-               20: ("keeper_starts", "u"), 21: ("sandbox", "[s"), 22: ("slots", "[SlotInfo")},
+               20: ("keeper_starts", "u"), 21: ("sandbox", "[s"), 22: ("slots", "[SlotInfo"),
+               23: ("counter_state", "s"), 24: ("ceremony", "Ceremony"), 25: ("backup_us", "u"),
+               26: ("rehearsal_us", "u"), 27: ("backup_state", "s"),
+               28: ("rehearsal_state", "s"), 29: ("restoring", "s")},
     "Whoami": {1: ("identity", "s"), 2: ("admin", "u"), 3: ("groups", "[s")},
     "Text": {1: ("data", "b")},
     "SlotInfo": {1: ("id", "b"), 2: ("kind", "s"), 3: ("name", "s"), 4: ("created_us", "u"),
                  5: ("last", "s"), 6: ("detail", "s")},
-    "Slots": {1: ("slots", "[SlotInfo")},
+    "Slots": {1: ("slots", "[SlotInfo"), 2: ("shares", "[b"), 3: ("confirm", "b")},
+    "Ceremony": {1: ("nonce", "b"), 2: ("needed", "u"), 3: ("have", "u"), 4: ("expires_us", "u"),
+                 5: ("set", "b")},
+    "BackupInfo": {1: ("name", "s"), 2: ("id", "b"), 3: ("created_us", "u"),
+                   4: ("expires_us", "u"), 5: ("size", "u"), 6: ("epoch", "u"),
+                   7: ("audit_records", "u"), 8: ("rows", "u"), 9: ("state", "s"),
+                   10: ("slots", "[SlotInfo"), 11: ("detail", "s")},
+    "Backups": {1: ("backups", "[BackupInfo")},
     "Counts": {1: ("issued", "u"), 2: ("wrapped", "u"), 3: ("unwrapped", "u")},
     "Version": {1: ("version", "u"), 2: ("state", "s"), 3: ("reason", "s"),
                 4: ("created_us", "u"), 5: ("since_us", "u"), 6: ("counts", "Counts"),
@@ -153,10 +164,14 @@ def decode(name, raw):
 ITEM = {"data": 1, "context": 2, "new_context": 3, "change_context": 4}
 KEY_REF = {"key": 1, "version": 2, "reason": 3, "dry_run": 4}
 BATCH = {"key": 1, "items": 2}
+WAYS = {"slot": 1, "shares_needed": 2, "shares_total": 3, "dry_run": 4, "confirm": 5}
+BACKUP = {"name": 1, "failed": 2, "checked": 3}
 OPS = {
-    "status": (10, {}), "whoami": (11, {}), "metrics": (12, {}), "init": (13, {"slot": 1}),
-    "unseal": (14, {"slot": 1}), "seal": (15, {}), "slot_list": (16, {}),
-    "slot_check": (17, {"slot": 1}),
+    "status": (10, {}), "whoami": (11, {}), "metrics": (12, {}), "init": (13, WAYS),
+    "unseal": (14, {"slot": 1, "share": 2, "ceremony": 3, "accept_restore": 4, "cancel": 5}),
+    "seal": (15, {}), "slot_list": (16, {}),
+    "slot_check": (17, {"slot": 1}), "slot_add": (18, WAYS),
+    "slot_remove": (19, {"slot": 1, "rely_on_shares": 2, "dry_run": 3}),
     "key_create": (20, {"key": 1, "class": 2, "algorithm": 3, "rotate_every_s": 4, "dry_run": 5}),
     "key_list": (21, {"after": 1, "limit": 2}), "key_show": (22, KEY_REF),
     "key_rotate": (23, KEY_REF), "key_suspend": (24, KEY_REF), "key_resume": (25, KEY_REF),
@@ -165,6 +180,10 @@ OPS = {
     "issue": (30, {"key": 1, "context": 2, "count": 3, "wrapped_only": 4}),
     "wrap": (31, BATCH), "unwrap": (32, BATCH), "rewrap": (33, BATCH), "mac": (34, BATCH),
     "random": (35, {"n": 1}), "audit_read": (40, {"from": 1, "limit": 2, "wait": 3}),
+    "key_prove": (36, {"key": 1, "version": 2, "challenge": 3}),
+    "root_rotate": (41, {"leave_out": 1, "renew_store": 2, "dry_run": 3, "confirm": 4}),
+    "backup_create": (42, {}), "backup_list": (43, {}), "backup_verify": (44, BACKUP),
+    "backup_restore": (45, BACKUP), "backup_rehearsed": (46, BACKUP),
 }
 
 
@@ -269,8 +288,8 @@ class Client:
         answer = self.ask(op, **args)
         if answer.error is not None:
             raise KmsError(answer.error)
-        for name in ("status", "whoami", "metrics", "slots", "key", "keys", "items", "random",
-                     "records", "done"):
+        for name in ("status", "whoami", "metrics", "slots", "ceremony", "key", "keys", "items",
+                     "random", "proof", "records", "backups", "done"):
             if answer[name] is not None:
                 return answer[name]
         raise AssertionError("an answer with neither result nor error")
