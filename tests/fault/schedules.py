@@ -21,7 +21,7 @@ from instance import Closed, Instance, KmsError, wait_gone  # noqa: E402
 from memory import Ledger, Model  # noqa: E402
 
 KEYS = ("a", "b", "c", "d")
-DEADLINE = 2  # seconds, of the hardware
+DEADLINE = 1  # seconds, of the hardware
 UNWRAPS = {"active", "deactivated"}
 # How a keeper may name a damaged store: each says what to do, none is a crash or a guess.
 NAMED = {"store_corrupt", "store_io", "row_rollback", "rollback", "counter_gone", "integrity",
