@@ -118,6 +118,34 @@ static void a_backup_is_made_and_verified(void **state)
 	assert_true(bytes_equal(w->a.u.status.backup_state, bytes_of_str("ok")));
 }
 
+static void send_only(const struct world *w, int fd, enum op op)
+{
+	AUTO(buf_done) struct buf frame = { 0 };
+	const struct request q = { .id = w->id, .op = op };
+	assert_int_equal(request_encode(&q, &frame), KMS_OK);
+	assert_int_equal(send(fd, frame.p, frame.n, MSG_NOSIGNAL), (ssize_t)frame.n);
+}
+
+/* Two ask in one turn of the loop. */
+static void one_backup_is_made_at_a_time(void **state)
+{
+	struct world *w = *state;
+	const struct request whoami = { .op = OP_WHOAMI };
+	struct answer other;
+	int fd = rig_connect(&w->rig);
+	assert_int_equal(rig_ask(&w->rig, fd, &whoami, &w->in, &w->arena, &other), KMS_OK);
+	send_only(w, fd, OP_BACKUP_CREATE);
+	kms_err mine = ask_key(w, OP_BACKUP_CREATE, "");
+	assert_int_equal(rig_ask(&w->rig, fd, &whoami, &w->in, &w->arena, &other), KMS_OK);
+	kms_err theirs = other.kind == ANSWER_ERROR ? other.error.err : KMS_OK;
+	assert_int_equal(mine == KMS_OK ? theirs : mine, KMS_E_BACKUP_WORK);
+	(void)close(fd);
+	do
+		assert_int_equal(ask_key(w, OP_BACKUP_LIST, ""), KMS_OK);
+	while (w->a.u.backups.n == 0);
+	assert_int_equal(w->a.u.backups.n, 1);
+}
+
 static void a_damaged_backup_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -435,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_WORLD(a_backup_is_made_and_verified),
+		WITH_WORLD(one_backup_is_made_at_a_time),
 		WITH_WORLD(a_damaged_backup_is_refused),
 		WITH_WORLD(a_restored_store_opens_what_was_wrapped),
 		WITH_WORLD(what_was_destroyed_stays_destroyed),

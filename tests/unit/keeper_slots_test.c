@@ -254,6 +254,41 @@ static void wrong_shares_are_told_apart(void **state)
 	assert_int_equal(w->a.u.status.ceremony.needed, 0);
 }
 
+static void no_more_slots_than_there_is_room_for(void **state)
+{
+	struct world *w = *state;
+	struct config *c = &w->rig.config;
+	struct lines l;
+	for (size_t i = c->slot_n; i < CONFIG_SLOTS_MAX; i++) {
+		c->slots[i] = c->slots[1];
+		(void)snprintf(c->slots[i].name, sizeof(c->slots[i].name), "hsm%zu", i);
+	}
+	c->slot_n = CONFIG_SLOTS_MAX;
+	for (size_t i = 1; i < c->slot_n; i++)
+		assert_int_equal(add_slot(w, c->slots[i].name), KMS_OK);
+	assert_int_equal(slot_count(w), ROOT_SLOTS_MAX);
+	assert_int_equal(ask_shares(w, &l), KMS_E_SLOTS_FULL);
+	assert_int_equal(slot_count(w), ROOT_SLOTS_MAX);
+	assert_int_equal(remove_slot(w, "hsm2", false), KMS_OK);
+	add_shares(w, &l);
+	assert_int_equal(slot_count(w), ROOT_SLOTS_MAX);
+}
+
+static void people_are_waited_for_where_there_is_no_hardware(void **state)
+{
+	struct world *w = *state;
+	struct lines l;
+	add_shares(w, &l);
+	assert_int_equal(remove_slot(w, "tpm", false), KMS_E_LAST_SLOT);
+	assert_int_equal(remove_slot(w, "tpm", true), KMS_OK);
+	assert_int_equal(seal_and_open(w), KMS_E_SHARES_NEEDED);
+	assert_int_equal(ask_key(w, OP_ISSUE, "rec"), KMS_E_SEALED);
+	assert_int_equal(give(w, l.s[1]), KMS_OK);
+	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_E_SHARES_NEEDED);
+	assert_int_equal(give(w, l.s[2]), KMS_OK);
+	is_open(w);
+}
+
 static void a_ceremony_can_be_cancelled(void **state)
 {
 	struct world *w = *state;
@@ -404,6 +439,8 @@ int main(void)
 		WITH_WORLD(impossible_shares_are_refused),
 		WITH_WORLD(people_open_with_shares),
 		WITH_WORLD(wrong_shares_are_told_apart),
+		WITH_WORLD(no_more_slots_than_there_is_room_for),
+		WITH_WORLD(people_are_waited_for_where_there_is_no_hardware),
 		WITH_WORLD(a_ceremony_can_be_cancelled),
 		WITH_WORLD(without_shares_there_is_no_ceremony),
 		WITH_WORLD(a_new_root_opens_by_every_slot),
