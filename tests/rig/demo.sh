@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# demo.sh: the main job on a real voice, told in plain words, in a temporary place; leaves nothing
-# running and nothing behind. Ends with 0 only if every step went as told, refusals included.
+# demo.sh: the main job on a real voice, told in plain words, and then the loss of the hardware that
+# opened everything; in a temporary place; leaves nothing running and nothing behind. Ends with 0 only if every step went as told, refusals included.
 set -euo pipefail
 # shellcheck source=tests/rig/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -22,7 +22,7 @@ title() {
 clean_up() {
 	local status=$?
 	set +e
-	for dir in "$place/home" "$place/thief"; do
+	for dir in "$place/home" "$place/thief" "$place/second"; do
 		[[ -d $dir ]] || continue
 		use_dir "$dir"
 		stop_kmsd
@@ -56,7 +56,8 @@ text() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 size() { stat -c %s "$1"; }
 
 plays() {
-	ctl decrypt "$1" -o "$place/heard.wav" >/dev/null
+	local said
+	said=$(ctl decrypt "$1" -o "$place/heard.wav" 2>&1) || fail "$1 does not play: $said"
 	cmp -s "$VOICE" "$place/heard.wav" || fail "$1 does not play as it was recorded"
 	rm -f "$place/heard.wav"
 }
@@ -70,12 +71,14 @@ chmod 711 "$place"
 title "A key service with a TPM"
 mkdir "$place/home"
 chmod 711 "$place/home"
-KMS_RIG_SOCKET_MODE=0666 "$ROOT/tests/rig/up.sh" "$place/home" 2>/dev/null ||
+KMS_RIG_SOCKET_MODE=0666 "$ROOT/tests/rig/up.sh" "$place/home" --shares 2/3 2>/dev/null ||
 	fail "the instance did not start"
 use_dir "$place/home"
 chmod 711 "$RUN"
 tell "kmsd runs with a software TPM. It drew a root key and let the TPM seal it: on the disk"
 tell "there is nothing that opens without this very chip."
+mv "$DIR/shares" "$place/people"
+tell "Three people got a line of text each, a share: any two of them open it as well, chip or not."
 ctl key create rec-2026 >/dev/null
 tell "The master key rec-2026 protects this year's recordings."
 
@@ -174,6 +177,77 @@ count=$(ctl status --json | number audit_records)
 denials=$(ctl audit tail --json | grep -c '"integrity"\|"denied"') || true
 ((denials >= 1)) || fail "the refusals are not in the log"
 tell "Each of these acts left a record before its answer left kmsd, refusals too: $count so far."
+
+title "A backup"
+backup=$(ctl backup create -q)
+cp "$DIR/backup/$backup" "$place/"
+tell "One file of $(size "$place/$backup") bytes, copied to another place. It is sealed like the store: it opens"
+tell "with this TPM, or with two of the three shares, and with nothing else."
+rehearsed=$(KMS_CONFIG=$DIR/kms.conf TMPDIR=$place ctl backup rehearse --json)
+[[ $rehearsed == *'"ok":true'* ]] || fail "the rehearsal says $rehearsed"
+tell "Who steals it has noise. It holds the keys and their states, not the recordings."
+tell "A rehearsal restored it beside the service and compared every key: it would bring all back."
+
+title "The fire"
+kill -9 "$(pid_of "$DIR/swtpm.pid" swtpm)"
 stop_kmsd
-stop_tpm
+rm -rf "$DIR"
+tell "The TPM is gone, and with it the folder: store, log and settings. What is left are the"
+tell "recordings, the copy of the backup, and three people. With the TPM alone this would have"
+tell "been the end: nobody could open a recording again, not even its maker."
+
+title "Another host, with an HSM"
+use_dir "$place/second"
+make_dirs
+make_token
+write_config pkcs11
+cp "$place/$backup" "$DIR/backup/"
+start_kmsd
+settled
+tell "A new kmsd, with a PKCS#11 token (SoftHSM) and no TPM. It has never seen a key."
+said=$(ctl backup restore "$backup" --json 2>/dev/null)
+[[ $said == *"can't be known"* ]] || fail "the restore does not say that the log is lost: $said"
+refused 4 sealed ctl issue rec-2026
+tell "It took the backup and stays sealed. It also says what nobody can know any more: what was"
+tell "destroyed after the backup, since that log burned too."
+
+title "Two of three people"
+share=$(<"$place/people/share-3-of-3")
+[[ ${share:20:1} == Q ]] && slip=P || slip=Q
+printf '%s\n' "${share:0:20}$slip${share:21}" >"$place/slip"
+refused 5 "character 21" ctl unseal --share "$place/slip"
+tell "The third person mistyped one letter: refused, and told which letter it is."
+ctl unseal --share "$place/people/share-3-of-3" >/dev/null 2>&1
+[[ $(state) == sealed ]] || fail "one share alone opened it"
+tell "Then the right share: still sealed, and one share says nothing about the key."
+refused 6 exists ctl unseal --share "$place/people/share-3-of-3"
+ctl unseal --share "$place/people/share-1-of-3" >/dev/null 2>&1
+[[ $(state) == unsealed ]] || fail "two shares did not open it"
+tell "The same share again: refused, \`exists\`. The first person's: it is open. The second was on leave."
+plays "$file"
+tell "Yesterday's recording plays, byte for byte, on a machine that has nothing of the old one."
+
+title "As before"
+ctl slot add hsm >/dev/null 2>&1
+ctl slot remove tpm --yes >/dev/null 2>&1
+stop_kmsd
+start_kmsd
+ctl wait >/dev/null
+plays "$file"
+tell "The token seals the root key now, and the burned chip's slot is gone. Restarted: it opens by"
+tell "itself again, with no person and no passphrase."
+
+title "A person leaves"
+ctl root rotate --shares-out "$place/new-people" --yes >/dev/null 2>&1
+tell "The third person resigns, share in hand. A new root key is drawn, the token seals it, three"
+tell "new shares are given out; no recording and no wrapped key had to be touched."
+plays "$file"
+ctl seal >/dev/null 2>&1
+refused 5 share_foreign ctl unseal --share "$place/people/share-3-of-3"
+tell "The old share: refused, \`share_foreign\`. Two old ones open old copies of backups only."
+ctl unseal >/dev/null 2>&1
+plays "$file"
+tell "The backups here open with the new shares already. No single thing that can break, burn or"
+tell "leave takes the recordings with it, and a share alone is worth nothing."
+stop_kmsd
 tell "Everything is stopped and removed. \`./dev up DIR\` gives you an instance of your own."

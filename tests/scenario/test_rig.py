@@ -165,6 +165,31 @@ def test_as_an_ordinary_user(tmp_path):
 def test_demo():
     before = set(pathlib.Path("/tmp").iterdir())
     said = run("demo.sh")
-    assert 25 <= len(said.splitlines()) <= 70
+    assert 45 <= len(said.splitlines()) <= 62
     assert set(p for p in pathlib.Path("/tmp").iterdir() if p.name.startswith("kms-demo")) <= before
     assert "tpm_foreign" in said and "integrity" in said
+    story = ["A stolen disk", "A backup", "The fire", "Another host", "Two of three", "As before",
+             "A person leaves"]
+    places = [said.index(title) for title in story]
+    assert places == sorted(places) and "recording plays, byte for byte" in said[places[4]:]
+    assert not any("kms-demo" in line for line in running()), "something of it still runs"
+
+
+def running():
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            pass  # it has ended
+
+
+def test_up_with_shares(place):
+    run("up.sh", place, "--shares", "2/3")
+    shares = sorted((place / "shares").iterdir())
+    assert [p.name for p in shares] == [f"share-{i}-of-3" for i in (1, 2, 3)]
+    assert all(p.stat().st_mode & 0o077 == 0 for p in shares)
+    code, out, _ = source(place, "kmsctl slot list --json")
+    assert code == 0 and {s["slot"] for s in json.loads(out)["slots"]} == {"tpm", "shares"}
+    assert "K/N" in run("up.sh", place.with_name("wrong"), "--shares", "4/3", status=1)
+    assert not (place.with_name("wrong") / "shares").exists()
+    run("down.sh", place.with_name("wrong"))
