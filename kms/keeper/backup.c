@@ -19,6 +19,7 @@ enum {
 	RETRY_S = 600,      /* after a backup that failed */
 	CHECK_S = 60,       /* between two looks at the clock, which may be set */
 	REHEARSAL_LEN = 13, /* time 8, good? 1, versions checked 4 */
+	COPY_S = 10,        /* the longest that copying a store may take */
 	FIRST_S = 1         /* from the opening of the root to the first backup */
 };
 
@@ -32,6 +33,7 @@ struct backup {
 	uint64_t last_us;         /* when the newest one in the folder was made; 0: none */
 	uint64_t until_us;        /* when the last of them expires; UINT64_MAX: never */
 	uint64_t tried_us;        /* when one was begun last, by the clock that never jumps */
+	uint64_t made_us;         /* when one succeeded last, likewise; 0: not in this process */
 	kms_err last_error;       /* of the last one */
 	uint64_t rehearsal_us;
 	bool rehearsal_good;
@@ -65,6 +67,13 @@ void backup_free(struct backup **b)
 	*b = NULL;
 }
 
+bool backup_is_copying(const struct keeper *k)
+{
+	const struct backup *b = k->backup;
+	return b != NULL && b->waits != NULL &&
+	       k->mono_us - b->tried_us < (uint64_t)COPY_S * 1000000;
+}
+
 /* What the folder holds now. */
 static void take_look(struct backup *b, const struct backup_job *j)
 {
@@ -75,7 +84,9 @@ static void take_look(struct backup *b, const struct backup_job *j)
 		if (!backup_file_is_ours(j, &j->files[i]))
 			continue;
 		uint64_t until = a->expires_us == 0 ? UINT64_MAX : a->expires_us;
-		b->last_us = a->created_us > b->last_us ? a->created_us : b->last_us;
+		/* One that is dated ahead, by a clock that was wrong, must not stop the schedule. */
+		if (a->created_us <= j->now_us && a->created_us > b->last_us)
+			b->last_us = a->created_us;
 		b->until_us = until > b->until_us ? until : b->until_us;
 	}
 	if (j->renewed + j->removed > 0)
@@ -153,6 +164,7 @@ static void on_written(struct keeper *k, void *arg, kms_err e)
 	b->busy = false;
 	b->last_error = e;
 	if (e == KMS_OK) {
+		b->made_us = k->mono_us;
 		take_look(b, j);
 		LOG(LOG_LEVEL_NOTICE, "backup", "A backup was made.", log_str("name", j->name),
 		    log_u64("rows", j->about.rows), log_u64("epoch", j->about.epoch.number));
@@ -172,6 +184,9 @@ void backup_copied(struct keeper *k, struct journal_done *d)
 		return;
 	j->copy = MOVE(d->copy);
 	kms_err e = d->err;
+	/* Not before: slots may have changed since it was asked for. */
+	if (e == KMS_OK)
+		e = backup_job_take_keys(k, j);
 	if (e == KMS_OK)
 		e = chores_run(k->chores, backup_job_write, on_written, j);
 	if (e != KMS_OK)
@@ -230,7 +245,8 @@ static bool is_due(const struct backup *b)
 	    b->last_error != KMS_OK && b->k->mono_us - b->tried_us < (uint64_t)RETRY_S * 1000000;
 	/* A clock that was set back must not stop backups. */
 	bool fresh = b->last_us <= b->k->wall_us && b->k->wall_us - b->last_us < c->backup_every_us;
-	return !rests && !fresh;
+	bool made = b->made_us != 0 && b->k->mono_us - b->made_us < c->backup_every_us;
+	return !rests && !fresh && !made;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -274,6 +290,8 @@ void backup_look(struct keeper *k)
 	if (k->backup_dir < 0)
 		return;
 	kms_err e = backup_job_new(k, &j);
+	if (e == KMS_OK)
+		e = backup_job_take_keys(k, j);
 	if (e == KMS_OK) {
 		j->renew = true;
 		e = chores_run(k->chores, backup_job_look, on_looked, j);
@@ -308,6 +326,7 @@ static kms_err start_read(struct keeper *k, struct task *t, chore_work *work, st
 	if (k->backup_dir < 0)
 		return KMS_E_BACKUP_OFF;
 	TRY(backup_job_new(k, &j));
+	TRY(backup_job_take_keys(k, j));
 	if (name.n > 0) {
 		memcpy(j->name, name.p, name.n);
 		TRY(backup_job_take_rows_of(k, j, j->name));

@@ -20,6 +20,8 @@ void backup_free(struct backup **b);
 void backup_look(struct keeper *k);
 /* The root is closed: what is under way ends without a word, its task with e. */
 void backup_seal(struct keeper *k, kms_err e);
+/* The journal copies the store now: groups wait for that, and not for a disk that hangs. */
+bool backup_is_copying(const struct keeper *k);
 /* The journal's copy of the store. */
 void backup_copied(struct keeper *k, struct journal_done *d);
 /* The status fields of backups and rehearsals. */

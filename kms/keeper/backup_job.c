@@ -57,21 +57,24 @@ static kms_err open_keyring(const struct keeper *k, struct keyring *out)
 
 kms_err backup_job_new(struct keeper *k, struct backup_job **out)
 {
-	const struct root *r = k->root;
-	AUTO(keyring_done) struct keyring keys = { 0 };
-	AUTO(backup_job_free) struct backup_job *j = calloc(1, sizeof(*j));
+	struct backup_job *j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return KMS_E_NO_MEMORY;
 	j->dir_fd = k->backup_dir;
 	j->now_us = k->wall_us;
 	memcpy(j->instance, k->instance, sizeof(j->instance));
+	*out = j;
+	return KMS_OK;
+}
+
+kms_err backup_job_take_keys(struct keeper *k, struct backup_job *j)
+{
+	AUTO(keyring_done) struct keyring keys = { 0 };
 	TRY(open_keyring(k, &keys));
 	TRY(archive_keys_derive(keys.backup_key, &j->keys));
 	TRY(rows_new(keys.store_key, &j->rows));
 	TRY(keyring_seal_store_key(&keys, bytes_of(k->instance, INSTANCE_ID_LEN), j->store_key));
-	TRY(take_doors(&r->rows, j));
-	*out = MOVE(j);
-	return KMS_OK;
+	return take_doors(&k->root->rows, j);
 }
 
 bool backup_file_is_ours(const struct backup_job *j, const struct backup_file *f)
@@ -118,6 +121,9 @@ static void read_file(const struct backup_job *j, struct backup_file *f)
 		return;
 	f->size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 	f->e = archive_read_head(fd, &f->head);
+	/* What it says of dates decides what is made and removed: only the key's word counts. */
+	if (backup_file_is_ours(j, f))
+		f->e = archive_head_prove(&f->head, &j->keys);
 }
 
 kms_err backup_job_take_rows_of(struct keeper *k, struct backup_job *j, const char *name)
@@ -212,6 +218,7 @@ static bool may_go(const struct backup_job *j, size_t i)
 	uint64_t newest = 0;
 	for (size_t n = 0; n < j->file_n; n++)
 		if (backup_file_is_ours(j, &j->files[n]) &&
+		    j->files[n].head.about.created_us <= j->now_us &&
 		    j->files[n].head.about.created_us > newest)
 			newest = j->files[n].head.about.created_us;
 	const struct archive_about *a = &j->files[i].head.about;

@@ -42,8 +42,10 @@ struct backup_job {
 	size_t renewed, removed;
 };
 
-/* With keys and doors, while the root is open. KMS_E_NO_MEMORY, KMS_E_CRYPTO. */
+/* Without keys yet. KMS_E_NO_MEMORY. */
 MUST_USE kms_err backup_job_new(struct keeper *k, struct backup_job **out);
+/* Takes keys and doors as they are now, while the root is open. KMS_E_NO_MEMORY, KMS_E_CRYPTO. */
+MUST_USE kms_err backup_job_take_keys(struct keeper *k, struct backup_job *j);
 /* The rows of this file instead, which may be of a former store key. Any failure to read its head. */
 MUST_USE kms_err backup_job_take_rows_of(struct keeper *k, struct backup_job *j, const char *name);
 /* Takes NULL. */

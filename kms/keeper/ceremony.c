@@ -21,7 +21,6 @@ static const char detail_share[] = "share";
 
 struct ceremony {
 	uint8_t nonce[NONCE_LEN];
-	uint8_t id[16]; /* of the slot */
 	struct shares_info info;
 	struct share shares[SHARES_MAX];
 	size_t n;
@@ -52,6 +51,7 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
 	LOG(LOG_LEVEL_WARNING, "ceremony-expired",
 	    "The ceremony reached its time limit; its shares were forgotten.",
 	    log_u64("shares", k->root->ceremony->n));
+	root_record(k, OP_UNSEAL, KMS_E_TIMED_OUT, bytes_of_str(slot_shares));
 	ceremony_free(&k->root->ceremony);
 }
 
@@ -63,7 +63,6 @@ static kms_err begin(struct keeper *k, const struct slot *s)
 		return KMS_E_NO_MEMORY;
 	TRY(rand_bytes(c->nonce, sizeof(c->nonce)));
 	TRY(shares_info(s->blob, &c->info));
-	memcpy(c->id, s->id, sizeof(c->id));
 	c->expires_us = k->wall_us + (uint64_t)LIMIT_S * 1000000;
 	c->timer = event_new(k->base, -1, 0, on_limit, k);
 	if (c->timer == NULL || event_add(c->timer, &limit) != 0)
@@ -131,7 +130,9 @@ static bool is_meant(const struct ceremony *c, struct bytes nonce)
 static void drop_if_changed(struct root *r, const struct slot *s)
 {
 	const struct ceremony *c = r->ceremony;
-	if (c != NULL && memcmp(c->id, s->id, sizeof(s->id)) != 0)
+	struct shares_info now;
+	if (c != NULL && (shares_info(s->blob, &now) != KMS_OK ||
+	                     memcmp(c->info.set, now.set, sizeof(now.set)) != 0))
 		ceremony_free(&r->ceremony);
 }
 

@@ -39,6 +39,7 @@ struct changes {
 	uint8_t digest[SET_HASH_LEN];
 	uint64_t epoch; /* of the group */
 	struct changes_counter counter;
+	bool stale; /* several stores have this epoch: changes were made while the counter waited */
 	uint64_t retry_us; /* when to try a lagging counter again */
 };
 
@@ -325,8 +326,10 @@ static kms_err finish_batch(struct keeper *k, struct row_batch *b)
 {
 	struct changes *cs = k->changes;
 	bool waits = cs->counter.behind || cs->counter.unchecked;
-	if (!waits && !TAILQ_EMPTY(&cs->group))
-		k->epoch.number++;
+	if (!TAILQ_EMPTY(&cs->group)) {
+		k->epoch.number += !waits;
+		cs->stale = waits;
+	}
 	cs->epoch = k->epoch.number;
 	TRY(counts_finish_batch(k, b));
 	rows_digest(k->rows, cs->digest);
@@ -377,6 +380,23 @@ static kms_err start_group(struct keeper *k)
 	return journal_put_rows(k->journal, MOVE(b), cs->number);
 }
 
+/*
+ * The counter answers again. Until the epoch moves, an older store of this same epoch could be put
+ * back unnoticed; so it moves now, with a batch that holds nothing else.
+ */
+static kms_err leave_epoch(struct keeper *k)
+{
+	struct changes *cs = k->changes;
+	AUTO(row_batch_free) struct row_batch *b = NULL;
+	TRY(row_batch_new(&b));
+	k->epoch.number++;
+	TRY(counts_finish_batch(k, b));
+	cs->stale = false;
+	cs->number = ++k->rows_number;
+	cs->step = STORING;
+	return journal_put_rows(k->journal, MOVE(b), cs->number);
+}
+
 static bool counter_due(const struct keeper *k)
 {
 	const struct changes *cs = k->changes;
@@ -387,15 +407,17 @@ static bool counter_due(const struct keeper *k)
 void changes_push(struct keeper *k)
 {
 	struct changes *cs = k->changes;
+	kms_err e = KMS_OK;
+	bool waits = cs->counter.behind || cs->counter.unchecked;
 	if (cs->step != RESTING || root_state(k->root) != ROOT_UNSEALED ||
 	    turn_state(k->turn) != KMS_OK)
 		return;
-	if (TAILQ_EMPTY(&cs->queue)) {
-		if (counter_due(k))
-			move_counter(k);
-		return;
-	}
-	kms_err e = start_group(k);
+	if (!TAILQ_EMPTY(&cs->queue))
+		e = start_group(k);
+	else if (counter_due(k))
+		move_counter(k);
+	else if (cs->stale && !waits && k->epoch.counted)
+		e = leave_epoch(k);
 	if (e != KMS_OK)
 		root_store_failed(k, e);
 }

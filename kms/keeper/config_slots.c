@@ -158,10 +158,11 @@ static kms_err take_pkcs11(cfg_t *sec, bool only, struct config_slot *out, char 
 	char credential[NAME_MAX_LEN + 32];
 	const char *title = cfg_title(sec);
 	struct bytes name = bytes_of_str(title);
-	if (!name_valid(name) || strcmp(title, name_tpm) == 0 || strcmp(title, name_shares) == 0)
+	if (!name_valid(name) || strcmp(title, name_tpm) == 0 || strcmp(title, name_shares) == 0 ||
+	    strcmp(title, name_pkcs11) == 0)
 		return config_refuse(error, "pkcs11",
 		    "its title is the slot's name: letters, "
-		    "digits, . _ -, and neither tpm nor shares");
+		    "digits, . _ -, and none of tpm, pkcs11, shares");
 	memcpy(out->name, title, name.n + 1);
 	memcpy(out->kind, name_pkcs11, sizeof(name_pkcs11));
 	(void)snprintf(credential, sizeof(credential), "kms.pkcs11-pin%s%s", only ? "" : ".",

@@ -11,7 +11,6 @@
 #include "kms/keeper/changes.h"
 #include "kms/keeper/helper.h"
 #include "kms/keeper/root_private.h"
-#include "kms/keeper/turn.h"
 
 enum {
 	RANDOM_LEN = 16
@@ -81,12 +80,7 @@ static void note(struct keeper *k, size_t i, kms_err e)
 	else
 		LOG(LOG_LEVEL_ERROR, "slot-lost", "A slot would not open the root now.",
 		    log_str("slot", name), log_err(e));
-	struct record record = {
-		.op = OP_SLOT_CHECK, .identity = bytes_of_str("kmsd"), .result = e, .detail = slot
-	};
-	if (turn_record(k, &record) != KMS_OK)
-		LOG(LOG_LEVEL_WARNING, "audit", "The state of a slot is not in the log.",
-		    log_err(KMS_E_AUDIT_IO));
+	root_record(k, OP_SLOT_CHECK, e, slot);
 }
 
 static void on_answer(struct keeper *k, void *arg, struct call_answer *a)

@@ -49,7 +49,6 @@ static void fill_log(const struct keeper *k, struct status_info *s)
 
 kms_err op_status(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
 {
-	(void)t;
 	(void)r;
 	const struct changes_counter counter = changes_counter(k->changes);
 	const struct secret_info memory = secret_info();
@@ -79,6 +78,9 @@ kms_err op_status(struct keeper *k, struct task *t, const struct request *r, str
 		.connections = server_count(k->server),
 		.started_us = k->started_us,
 		.keeper_starts = k->start->starts };
+	/* Who may not open the root need not know who is about to. */
+	if (!policy_is_admin(&k->policy, &t->conn->who))
+		s->ceremony.nonce = (struct bytes){ 0 };
 	fill_log(k, s);
 	backup_describe(k, s);
 	TRY(list_notes(k, s));

@@ -23,13 +23,16 @@ static kms_err take_ways(
 
 kms_err op_init(struct keeper *k, struct task *t, const struct request *r, struct answer *out)
 {
-	(void)out;
 	struct root_ways ways;
 	struct task *later = NULL;
 	TRY(root_may_init(k->root));
 	TRY(take_ways(k, r, true, &ways));
 	if (ways.k > 0 && !shamir_possible(ways.k, ways.n))
 		return KMS_E_SHARE_NUMBERS;
+	if (t->dry_run) {
+		out->kind = ANSWER_SLOTS;
+		return describe_slots(k, &out->u.slots.p, &out->u.slots.n);
+	}
 	TRY(task_detach(t, &later));
 	t->fate = TASK_LATER;
 	root_init(k, later, &ways);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "kms/audit/trail.h"
+#include "kms/keeper/ceremony.h"
 #include "kms/keeper/change_plan.h"
 #include "kms/keeper/counts.h"
 #include "kms/keeper/describe.h"
@@ -20,6 +21,8 @@
 #include "kms/keeper/root_private.h"
 #include "kms/keeper/turn.h"
 #include "kms/store/archive.h"
+
+static const char mark_name[] = "restoring";
 
 /* A version that the log says was destroyed, or was made after the backup. */
 struct lost {
@@ -83,18 +86,6 @@ kms_err restore_take_doors(struct keeper *k)
 	return buf_put(&rows->keyring, h->doors.keyring);
 }
 
-/* The id that an empty store is given when it is opened first. */
-static kms_err empty_store(struct store *s)
-{
-	const struct store_write w = { .table = TABLE_META, .key = bytes_of_str("instance") };
-	TRY(store_begin(s));
-	kms_err e = store_put(s, &w);
-	if (e == KMS_OK)
-		return store_commit(s);
-	store_rollback(s);
-	return e;
-}
-
 /* Its rows may be of a store key that was renewed since: the keyring gets theirs. */
 static kms_err take_store_key(struct keeper *k, const struct archive_head *h)
 {
@@ -108,6 +99,41 @@ static kms_err take_store_key(struct keeper *k, const struct archive_head *h)
 	return buf_put(&r->rows.keyring, buf_bytes(&ring));
 }
 
+/* Until the last step is durable a file says that nothing in the store is to be used as it is. */
+static kms_err set_mark(const struct keeper *k)
+{
+	int fd = openat(k->store_dir, mark_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return KMS_E_STORE_IO;
+	(void)close(fd);
+	return fsync(k->store_dir) == 0 ? KMS_OK : KMS_E_STORE_IO;
+}
+
+static kms_err take_file(const struct keeper *k, const char *name)
+{
+	return unlinkat(k->store_dir, name, 0) == 0 || errno == ENOENT ? KMS_OK : KMS_E_STORE_IO;
+}
+
+kms_err restore_end(const struct keeper *k)
+{
+	TRY(take_file(k, mark_name));
+	return fsync(k->store_dir) == 0 ? KMS_OK : KMS_E_STORE_IO;
+}
+
+kms_err restore_clean(const struct keeper *k)
+{
+	static const char *const files[] = { "store.db", "store.db-wal", "store.db-shm",
+		"store.db-journal" };
+	if (faccessat(k->store_dir, mark_name, F_OK, 0) != 0)
+		return KMS_OK;
+	LOG(LOG_LEVEL_WARNING, "restore-unfinished",
+	    "A restore did not come to its end; the store is empty again.",
+	    log_u64("files", ARRAY_LEN(files)));
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		TRY(take_file(k, files[i]));
+	return restore_end(k);
+}
+
 kms_err restore_fill_store(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -116,7 +142,9 @@ kms_err restore_fill_store(struct keeper *k)
 	TRY(archive_keys_derive(r->keys.backup_key, &keys));
 	TRY(archive_open(r->restore->fd, &keys, &a));
 	TRY(take_store_key(k, archive_head(a)));
-	TRY(empty_store(r->store));
+	if (!bytes_equal(buf_bytes(&archive_head(a)->raw), buf_bytes(&r->restore->head.raw)))
+		return KMS_E_BACKUP_DAMAGED; /* another file than the one whose slots opened it */
+	TRY(set_mark(k));
 	TRY(archive_restore(a, r->store));
 	r->rows.owner_known = true;
 	r->rows.owner_uid = r->restore->uid;
@@ -147,6 +175,9 @@ static kms_err destroy_again(struct restore *x, struct key *key, const struct re
 	for (size_t i = 0; i < key->n; i++) {
 		struct key_version *v = &key->versions[i];
 		if (rec->version != 0 && rec->version != v->number)
+			continue;
+		/* Made after it: the record stands in the log behind its own change. */
+		if (v->created_us >= rec->time_us || v->state == STATE_DESTROYED)
 			continue;
 		TRY(note_lost(x, key, v));
 		v->since_us = rec->time_us;
@@ -384,6 +415,8 @@ static kms_err open_backup(struct keeper *k, struct bytes name, struct restore *
 	if (x->fd < 0)
 		return errno == ENOENT ? KMS_E_NOT_FOUND : KMS_E_BACKUP_IO;
 	TRY(archive_read_head(x->fd, &x->head));
+	if (x->head.doors.slot_n > ROOT_SLOTS_MAX)
+		return KMS_E_SLOTS_FULL;
 	*out = MOVE(x);
 	return KMS_OK;
 }
@@ -405,6 +438,7 @@ kms_err op_backup_restore(
 	TRY(describe(k, x, r->key, out));
 	if (t->dry_run)
 		return KMS_OK;
+	ceremony_free(&root->ceremony); /* its shares are another root's */
 	restore_free(&root->restore);
 	root->restore = MOVE(x);
 	t->record.detail = bytes_of_str(root->restore->name);

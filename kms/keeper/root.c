@@ -41,6 +41,7 @@ kms_err root_new(struct root **out)
 /* What is only there while opening. */
 static void drop_opening(struct root *r)
 {
+	r->opening++;
 	if (r->store != NULL)
 		store_close(&r->store);
 	keyring_done(&r->keys);
@@ -105,6 +106,16 @@ kms_err root_may_init(const struct root *r)
 		return KMS_OK;
 	return r->state == ROOT_BROKEN || r->state == ROOT_OPENING ? root_why(r)
 	                                                           : KMS_E_INITIALISED;
+}
+
+void *root_opening_mark(const struct root *r)
+{
+	return (void *)(uintptr_t)r->opening; /* NOLINT(performance-no-int-to-ptr): a number */
+}
+
+bool root_opening_is(const struct root *r, const void *mark)
+{
+	return r->state == ROOT_OPENING && r->opening == (uint64_t)(uintptr_t)mark;
 }
 
 void root_add_waiter(struct keeper *k, struct task *t)
@@ -184,12 +195,10 @@ kms_err root_open_files(struct keeper *k)
 	struct root *r = k->root;
 	if (r->store == NULL) {
 		struct root_rows rows = { 0 };
+		TRY(restore_clean(k));
 		TRY(root_store_open(k->config, &r->store, &rows));
 		root_rows_done(&r->rows);
 		r->rows = rows;
-		/* Its rows are there already if what followed them failed. */
-		if (rows.keyring.n > 0)
-			restore_free(&r->restore);
 		if (restore_name(r).n > 0)
 			TRY(restore_take_doors(k));
 		root_sort_slots(k, &r->rows);
@@ -359,8 +368,10 @@ static void close_all(struct keeper *k, kms_err answer_with)
 	backup_seal(k, answer_with);
 	tails_fail(k, answer_with);
 	drop_keys(k);
-	if (r->store_with_journal && journal_close_store(k->journal) != KMS_OK)
+	ceremony_free(&r->ceremony);
+	if (r->store_with_journal && !r->closing && journal_close_store(k->journal) != KMS_OK)
 		keeper_stop(k);
+	r->closing = r->store_with_journal;
 }
 
 /* What was reserved and not used is given back. Without it counters only say more than was. */
@@ -419,6 +430,7 @@ void root_store_closed(struct keeper *k)
 {
 	struct root *r = k->root;
 	r->store_with_journal = false;
+	r->closing = false;
 	if (r->key_waits) {
 		root_open_with(k, r->current);
 		return;

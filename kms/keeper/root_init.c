@@ -128,15 +128,15 @@ static void on_sealed(struct keeper *k, kms_err e, const struct sealed *sealed)
 static kms_err make_root(struct keeper *k)
 {
 	struct root *r = k->root;
+	secret_free(&r->key);
 	TRY(secret_new(KEY_BITS_LEN, &r->key));
 	return rand_bytes(secret_fill(r->key), KEY_BITS_LEN);
 }
 
 static void on_random(struct keeper *k, void *arg, struct call_answer *a)
 {
-	(void)arg;
 	struct root *r = k->root;
-	if (r->state != ROOT_OPENING)
+	if (!root_opening_is(r, arg))
 		return;
 	kms_err e = a->err;
 	if (e == KMS_OK) {
@@ -171,7 +171,7 @@ static kms_err begin(struct keeper *k, uint32_t owner, const struct root_ways *w
 		return begin_without_hardware(k);
 	struct call_task task = root_task_for(k, ways->section, CALL_RANDOM, (struct bytes){ 0 });
 	task.n = FEED_LEN;
-	return helper_call(k, &task, false, on_random, NULL);
+	return helper_call(k, &task, false, on_random, root_opening_mark(r));
 }
 
 void root_init(struct keeper *k, struct task *t, const struct root_ways *ways)
@@ -181,6 +181,7 @@ void root_init(struct keeper *k, struct task *t, const struct root_ways *ways)
 	CHECK(r->state == ROOT_UNINITIALISED);
 	root_add_waiter(k, t);
 	r->state = ROOT_OPENING;
+	r->opening++;
 	root_publish(k);
 	kms_err e = begin(k, owner, ways);
 	if (e != KMS_OK)

@@ -58,14 +58,13 @@ static size_t find(const struct buf *slots, size_t n, const uint8_t id[static 16
 	return n;
 }
 
-/* Whether the counter of the present epoch, or of the plan, is that slot's. */
+/* Whether the counter of the present epoch, or of the plan, is that slot's; whatever kms.conf says. */
 static bool counts(const struct keeper *k, const struct root_plan *p, const struct slot *s)
 {
-	struct call_task task;
 	if (p->counter_changes)
 		return p->counted && memcmp(p->counter_slot, s->id, sizeof(s->id)) == 0;
-	return root_counter_task(k, &k->epoch, CALL_COUNTER_READ, &task) == KMS_OK &&
-	       bytes_equal(task.blob, s->blob);
+	size_t i = root_counter_slot(k->root, &k->epoch);
+	return i != ROOT_NO_SLOT && i == root_find_id(k->root, s->id);
 }
 
 void root_plan_drop(const struct keeper *k, struct root_plan *p, size_t i)
@@ -79,7 +78,20 @@ void root_plan_drop(const struct keeper *k, struct root_plan *p, size_t i)
 	buf_done(&p->slots[i]);
 	p->slot_n--;
 	memmove(&p->slots[i], &p->slots[i + 1], (p->slot_n - i) * sizeof(p->slots[0]));
+	memmove(&p->counters[i], &p->counters[i + 1], (p->slot_n - i) * sizeof(p->counters[0]));
 	p->slots[p->slot_n] = (struct buf){ 0 };
+}
+
+void root_plan_drop_name(const struct keeper *k, struct root_plan *p, struct bytes name)
+{
+	struct slot s;
+	for (size_t i = 0; i < p->slot_n; i++) {
+		if (slot_decode(buf_bytes(&p->slots[i]), &s) == KMS_OK &&
+		    bytes_equal(s.name, name)) {
+			root_plan_drop(k, p, i);
+			return;
+		}
+	}
 }
 
 static bool is_counted(const struct keeper *k, const struct root_plan *p)
@@ -87,8 +99,7 @@ static bool is_counted(const struct keeper *k, const struct root_plan *p)
 	return p->counter_changes ? p->counted : k->epoch.counted;
 }
 
-kms_err root_plan_put(
-    const struct keeper *k, struct root_plan *p, struct bytes row, uint64_t counter)
+kms_err root_plan_put(struct root_plan *p, struct bytes row, uint64_t counter)
 {
 	const struct slot s = slot_of(row);
 	size_t i = find(p->slots, p->slot_n, s.id);
@@ -98,12 +109,28 @@ kms_err root_plan_put(
 		p->slot_n++;
 	buf_clear(&p->slots[i]);
 	TRY(buf_put(&p->slots[i], row));
-	if (counter == 0 || is_counted(k, p))
-		return KMS_OK;
-	p->counter_changes = true;
-	p->counted = true;
-	p->counter = counter;
-	memcpy(p->counter_slot, s.id, sizeof(s.id));
+	p->counters[i] = counter;
+	return KMS_OK;
+}
+
+void root_plan_settle(const struct keeper *k, struct root_plan *p)
+{
+	for (size_t i = 0; i < p->slot_n && !is_counted(k, p); i++) {
+		if (p->counters[i] == 0)
+			continue;
+		const struct slot s = slot_of(buf_bytes(&p->slots[i]));
+		p->counter_changes = true;
+		p->counted = true;
+		p->counter = p->counters[i];
+		memcpy(p->counter_slot, s.id, sizeof(s.id));
+	}
+}
+
+kms_err root_plan_prove(const struct keeper *k, const struct root_plan *p)
+{
+	const struct secret *key = p->key != NULL ? p->key : k->root->key;
+	for (size_t i = 0; i < p->slot_n; i++)
+		TRY(slot_prove(buf_bytes(&p->slots[i]), key));
 	return KMS_OK;
 }
 

@@ -21,11 +21,14 @@ struct root {
 		kms_err err;
 	} last[ROOT_SLOTS_MAX];
 	char only[SLOT_SPEC_MAX + 1]; /* name or kind of the slots to try; empty: all */
-	size_t current;               /* the slot being tried, then the one that opened */
-	struct secret *key;           /* the root itself, while opening and unsealed */
-	bool accept;      /* of this opening: an operator wants what the rules would refuse … */
-	kms_err accepted; /* … and this is what */
+	uint64_t
+	    opening; /* numbers each opening, and each end of one: answers for others are dropped */
+	size_t current;     /* the slot being tried, then the one that opened */
+	struct secret *key; /* the root itself, while opening and unsealed */
+	bool accept;        /* of this opening: an operator wants what the rules would refuse … */
+	kms_err accepted;   /* … and this is what */
 	bool store_with_journal; /* it must be closed there before it can be opened here */
+	bool closing;            /* that was asked for */
 	bool open_when_closed;
 	bool key_waits; /* r->key, by way of `current`, opens everything when it is closed */
 	struct event *reopen_event;
@@ -42,6 +45,8 @@ struct root {
 	struct epoch epoch;
 };
 
+/* A record of the keeper's own about a slot. */
+void root_record(struct keeper *k, enum op op, kms_err e, struct bytes slot);
 /* Tells policy, parent and log of the present state. */
 void root_publish(struct keeper *k);
 /* Adds a waiter, or answers it at once if there are too many. */
@@ -62,6 +67,13 @@ void root_forget_restore(struct keeper *k);
 void root_fail(struct keeper *k, enum root_state state, kms_err e);
 /* Makes an empty ring and rows under the store key of root->keys. */
 MUST_USE kms_err root_make_ring(struct keeper *k);
+
+/*
+ * For tasks of an opening: what to pass along, and whether an answer that comes with it is still
+ * wanted. Sealing, failing and beginning anew all make earlier answers unwanted.
+ */
+void *root_opening_mark(const struct root *r);
+bool root_opening_is(const struct root *r, const void *mark);
 
 /* root_slots.c */
 /* True if the slot has this name or kind, or name is empty. */

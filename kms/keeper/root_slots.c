@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kms/keeper/root_private.h"
+#include "kms/keeper/turn.h"
 
 bool root_slot_is(struct bytes row, struct bytes name)
 {
@@ -119,8 +120,9 @@ size_t root_counter_slot(const struct root *r, const struct epoch *e)
 {
 	if (!e->counted)
 		return ROOT_NO_SLOT;
-	if (is_unnamed(e))
-		return r->rows.slot_n > 0 ? 0 : ROOT_NO_SLOT;
+	for (size_t i = 0; i < r->rows.slot_n && is_unnamed(e); i++)
+		if (root_slot_is(buf_bytes(&r->rows.slots[i]), bytes_of_str("tpm")))
+			return i;
 	return root_find_id(r, e->counter_slot);
 }
 
@@ -140,4 +142,14 @@ kms_err root_counter_task(
 	size_t i = root_counter_slot(k->root, e);
 	/* Removing a slot ends its counter in the same change. */
 	return i == ROOT_NO_SLOT ? KMS_E_STORE_CORRUPT : root_slot_task(k, i, op, out);
+}
+
+void root_record(struct keeper *k, enum op op, kms_err e, struct bytes slot)
+{
+	struct record record = {
+		.op = op, .identity = bytes_of_str("kmsd"), .result = e, .detail = slot
+	};
+	if (k->turn != NULL && turn_record(k, &record) != KMS_OK)
+		LOG(LOG_LEVEL_WARNING, "audit", "What became of a slot is not in the log.",
+		    log_err(KMS_E_AUDIT_IO));
 }

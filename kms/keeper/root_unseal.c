@@ -46,6 +46,7 @@ static kms_err write_accepted(struct keeper *k)
 	const struct row_batch *batch = b;
 	/* Nobody is served yet, so the loop may wait for this one commit. */
 	TRY(row_batch_apply(r->store, &batch, 1));
+	TRY(restore_end(k));
 	LOG(LOG_LEVEL_WARNING, "restore-accepted",
 	    "What would have been refused was accepted by an operator.", log_err(r->accepted),
 	    log_u64("epoch", r->epoch.number));
@@ -65,8 +66,7 @@ static void finish(struct keeper *k)
 
 static void on_random(struct keeper *k, void *arg, struct call_answer *a)
 {
-	(void)arg;
-	if (k->root->state != ROOT_OPENING)
+	if (!root_opening_is(k->root, arg))
 		return;
 	/* Additional input only: without it the DRBG is as good as the kernel's. */
 	if (a->err == KMS_OK)
@@ -80,7 +80,8 @@ static void ask_random(struct keeper *k)
 	kms_err e = root_slot_task(k, k->root->current, CALL_RANDOM, &task);
 	task.blob = (struct bytes){ 0 };
 	task.n = FEED_LEN;
-	if (e != KMS_OK || helper_call(k, &task, false, on_random, NULL) != KMS_OK)
+	if (e != KMS_OK ||
+	    helper_call(k, &task, false, on_random, root_opening_mark(k->root)) != KMS_OK)
 		finish(k);
 }
 
@@ -122,9 +123,8 @@ static void go_on_unchecked(struct keeper *k, kms_err e)
 
 static void on_moved(struct keeper *k, void *arg, struct call_answer *a)
 {
-	(void)arg;
 	const struct root *r = k->root;
-	if (r->state != ROOT_OPENING)
+	if (!root_opening_is(k->root, arg))
 		return;
 	if (a->err != KMS_OK) {
 		go_on_unchecked(k, a->err);
@@ -144,7 +144,7 @@ static void move_counter(struct keeper *k, uint64_t target)
 	kms_err e = root_counter_task(k, &k->root->epoch, CALL_COUNTER_MOVE, &task);
 	task.target = target;
 	if (e == KMS_OK)
-		e = helper_call(k, &task, false, on_moved, NULL);
+		e = helper_call(k, &task, false, on_moved, root_opening_mark(k->root));
 	if (e != KMS_OK)
 		give_up(k, e);
 }
@@ -155,9 +155,8 @@ static void move_counter(struct keeper *k, uint64_t target)
  */
 static void on_counter(struct keeper *k, void *arg, struct call_answer *a)
 {
-	(void)arg;
 	const struct root *r = k->root;
-	if (r->state != ROOT_OPENING)
+	if (!root_opening_is(k->root, arg))
 		return;
 	uint64_t store = r->epoch.base + r->epoch.number;
 	if (a->err == KMS_E_COUNTER_GONE) {
@@ -210,8 +209,17 @@ static kms_err check_store(struct keeper *k)
 
 static kms_err check_counter(struct keeper *k)
 {
-	const struct root *r = k->root;
+	struct root *r = k->root;
 	struct call_task task;
+	struct slot s;
+	size_t i = root_counter_slot(r, &r->epoch);
+	if (r->epoch.counted && i == ROOT_NO_SLOT) {
+		refuse_or_accept(k, KMS_E_COUNTER_GONE, 0);
+		return KMS_OK;
+	}
+	/* An old row did not name it: from now on it does. */
+	if (i != ROOT_NO_SLOT && slot_decode(buf_bytes(&r->rows.slots[i]), &s) == KMS_OK)
+		memcpy(r->epoch.counter_slot, s.id, sizeof(s.id));
 	kms_err e = root_counter_task(k, &r->epoch, CALL_COUNTER_READ, &task);
 	if (e == KMS_E_NOT_FOUND) {
 		changes_set_counter(k->changes, 0, false);
@@ -223,7 +231,7 @@ static kms_err check_counter(struct keeper *k)
 		return KMS_OK;
 	}
 	TRY(e);
-	return helper_call(k, &task, false, on_counter, NULL);
+	return helper_call(k, &task, false, on_counter, root_opening_mark(k->root));
 }
 
 /* A restored store is older by intent, and which hardware counts for it is not known yet. */
@@ -264,6 +272,7 @@ void root_open_with(struct keeper *k, size_t i)
 	if (r->key_waits)
 		return;
 	r->state = ROOT_OPENING;
+	r->opening++;
 	r->last[i].tried = true;
 	r->last[i].err = KMS_OK;
 	kms_err e = root_open_files(k);
@@ -288,21 +297,16 @@ static size_t find_slot(const struct root *r, size_t i)
 static void note_try(struct keeper *k, kms_err e)
 {
 	struct root *r = k->root;
+	char name[NAME_MAX_LEN + 1] = "";
+	struct bytes slot = root_slot_name(r, r->current);
 	r->last[r->current].tried = true;
 	r->last[r->current].err = e;
 	if (e == KMS_OK)
 		return;
-	struct record record = { .op = OP_UNSEAL,
-		.identity = bytes_of_str("kmsd"),
-		.result = e,
-		.detail = root_slot_name(r, r->current) };
-	char name[NAME_MAX_LEN + 1] = "";
-	memcpy(name, record.detail.p, record.detail.n);
+	memcpy(name, slot.p, slot.n);
 	LOG(LOG_LEVEL_WARNING, "slot-failed", "A slot did not open the root.",
 	    log_str("slot", name), log_err(e));
-	if (turn_record(k, &record) != KMS_OK)
-		LOG(LOG_LEVEL_WARNING, "audit", "The try of a slot is not in the log.",
-		    log_err(KMS_E_AUDIT_IO));
+	root_record(k, OP_UNSEAL, e, slot);
 }
 
 static void next_slot(struct keeper *k, kms_err e)
@@ -320,9 +324,8 @@ static void next_slot(struct keeper *k, kms_err e)
 
 static void on_unsealed(struct keeper *k, void *arg, struct call_answer *a)
 {
-	(void)arg;
 	struct root *r = k->root;
-	if (r->state != ROOT_OPENING)
+	if (!root_opening_is(k->root, arg))
 		return;
 	kms_err e = a->err;
 	if (e == KMS_OK && a->root == NULL)
@@ -334,6 +337,7 @@ static void on_unsealed(struct keeper *k, void *arg, struct call_answer *a)
 		return;
 	}
 	note_try(k, KMS_OK);
+	secret_free(&r->key);
 	r->key = MOVE(a->root);
 	e = open_with_root(k);
 	if (e != KMS_OK)
@@ -345,7 +349,7 @@ static void try_slot(struct keeper *k)
 	struct call_task task;
 	kms_err e = root_slot_task(k, k->root->current, CALL_UNSEAL, &task);
 	if (e == KMS_OK)
-		e = helper_call(k, &task, false, on_unsealed, NULL);
+		e = helper_call(k, &task, false, on_unsealed, root_opening_mark(k->root));
 	if (e != KMS_OK)
 		next_slot(k, e);
 }
@@ -360,6 +364,7 @@ static void begin(struct keeper *k)
 {
 	struct root *r = k->root;
 	r->state = ROOT_OPENING;
+	r->opening++;
 	root_publish(k);
 	kms_err e = root_open_files(k);
 	if (e != KMS_OK)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kms/crypto/hash.h"
+#include "kms/keeper/backup.h"
 #include "kms/keeper/changes.h"
 #include "kms/keeper/chores.h"
 #include "kms/keeper/root.h"
@@ -243,6 +244,7 @@ void turn_done(struct keeper *k, const struct journal_done *d)
 void turn_watch(struct keeper *k)
 {
 	struct turn *t = k->turn;
-	if (t != NULL && t->group - t->done > 1 && k->mono_us - t->since_us > STUCK_AFTER_US)
+	if (t != NULL && t->group - t->done > 1 && k->mono_us - t->since_us > STUCK_AFTER_US &&
+	    !backup_is_copying(k))
 		fail(k, KMS_E_AUDIT_IO);
 }

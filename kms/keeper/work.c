@@ -50,6 +50,10 @@ const struct root_ways *work_ways(const struct root *r)
 kms_err work_begin(struct keeper *k, enum op op, struct work **out)
 {
 	struct root *r = k->root;
+	/* What waits for people gives way: whoever asked may have gone. */
+	if (r->work != NULL && r->work->timer != NULL && r->work->task == NULL &&
+	    r->work->plan != NULL)
+		work_free(&r->work);
 	if (r->work != NULL)
 		return KMS_E_SLOT_WORK;
 	struct work *w = calloc(1, sizeof(*w));
@@ -143,6 +147,7 @@ static void on_expired(evutil_socket_t fd, short what, void *arg)
 	LOG(LOG_LEVEL_WARNING, "shares-unconfirmed",
 	    "New shares were not confirmed in time; nothing was changed.",
 	    log_str("operation", op_name(k->root->work->op)));
+	root_record(k, k->root->work->op, KMS_E_TIMED_OUT, bytes_of_str(slot_shares));
 	work_free(&k->root->work);
 }
 
@@ -179,8 +184,11 @@ void work_submit(struct keeper *k)
 {
 	const struct work *w = k->root->work;
 	kms_err e = KMS_OK;
+	root_plan_settle(k, w->plan);
 	if (w->task->dry_run)
 		finish(k, KMS_OK);
+	else if (root_plan_prove(k, w->plan) != KMS_OK)
+		e = KMS_E_INTERNAL;
 	else
 		e = w->share_n > 0 ? present(k) : submit(k);
 	if (e != KMS_OK)
@@ -189,8 +197,9 @@ void work_submit(struct keeper *k)
 
 kms_err work_confirm(struct keeper *k, struct task *t, struct bytes nonce)
 {
+	t->dry_run = false; /* it is the other half of what was asked */
 	struct work *w = k->root->work;
-	if (w == NULL || w->timer == NULL || w->op != t->record.op ||
+	if (w == NULL || w->timer == NULL || w->plan == NULL || w->op != t->record.op ||
 	    !bytes_equal(nonce, bytes_of(w->nonce, sizeof(w->nonce))))
 		return KMS_E_NO_CEREMONY;
 	TRY(work_take_task(w, t));
@@ -232,14 +241,14 @@ static kms_err add_shares(struct keeper *k)
 	if (e == KMS_E_NOT_FOUND)
 		return KMS_OK;
 	TRY(e);
-	return root_plan_put(k, w->plan, buf_bytes(&row), 0);
+	return root_plan_put(w->plan, buf_bytes(&row), 0);
 }
 
 static void on_sealed(struct keeper *k, kms_err e, const struct sealed *s)
 {
 	const struct work *w = k->root->work;
 	if (e == KMS_OK)
-		e = root_plan_put(k, w->plan, s->row, s->counter);
+		e = root_plan_put(w->plan, s->row, s->counter);
 	if (e == KMS_OK)
 		e = add_shares(k);
 	if (e == KMS_OK)

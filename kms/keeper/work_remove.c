@@ -37,7 +37,7 @@ static void try_next(struct keeper *k)
 	while (w->at < rows->slot_n) {
 		size_t i = w->at++;
 		struct call_task task;
-		if (root_slot_is(buf_bytes(&rows->slots[i]), bytes_of_str(w->names[0])) ||
+		if (i == root_find_name(k->root, bytes_of_str(w->names[0])) ||
 		    root_slot_task(k, i, CALL_UNSEAL, &task) != KMS_OK)
 			continue;
 		void *number = (void *)(uintptr_t)w->number; /* NOLINT(performance-no-int-to-ptr) */

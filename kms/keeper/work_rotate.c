@@ -34,11 +34,7 @@ static void leave_out(struct keeper *k, kms_err e)
 		work_fail(k, e, name);
 		return;
 	}
-	for (size_t i = 0; i < w->plan->slot_n; i++)
-		if (root_slot_is(buf_bytes(&w->plan->slots[i]), name)) {
-			root_plan_drop(k, w->plan, i);
-			break;
-		}
+	root_plan_drop_name(k, w->plan, name);
 	w->at++;
 	seal_next(k);
 }
@@ -50,7 +46,7 @@ static void on_sealed(struct keeper *k, kms_err e, const struct sealed *s)
 		leave_out(k, e);
 		return;
 	}
-	e = root_plan_put(k, w->plan, s->row, s->counter);
+	e = root_plan_put(w->plan, s->row, s->counter);
 	if (e != KMS_OK) {
 		work_fail(k, e, (struct bytes){ 0 });
 		return;
@@ -82,7 +78,7 @@ static kms_err renew_shares(struct keeper *k, struct work *w, const struct slot 
 	TRY(shares_info(before->blob, &info));
 	w->ways = (struct root_ways){ .k = info.k, .n = info.n };
 	TRY(work_make_shares(k, w->plan->key, before, &row));
-	return root_plan_put(k, w->plan, buf_bytes(&row), 0);
+	return root_plan_put(w->plan, buf_bytes(&row), 0);
 }
 
 static kms_err complete(struct keeper *k)
@@ -95,6 +91,10 @@ static kms_err complete(struct keeper *k)
 	TRY(wrap_keyring(k, r->work));
 	if (i == ROOT_NO_SLOT)
 		return KMS_OK;
+	if (may_be_left_out(r->work, bytes_of_str(slot_shares))) {
+		root_plan_drop_name(k, r->work->plan, bytes_of_str(slot_shares));
+		return r->work->plan->slot_n > 0 ? KMS_OK : KMS_E_LAST_SLOT;
+	}
 	TRY(slot_decode(buf_bytes(&r->rows.slots[i]), &s));
 	return renew_shares(k, r->work, &s);
 }

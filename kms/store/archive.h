@@ -66,7 +66,7 @@ MUST_USE kms_err archive_store_open(struct archive *a, struct store **out);
  */
 MUST_USE kms_err archive_verify(struct archive *a, struct rows *r, store_visit *visit, void *arg);
 /*
- * Puts all rows into a store without any (KMS_E_STORE_NOT_EMPTY): in one transaction, byte for
+ * Puts all rows into a store that has none but its id (KMS_E_STORE_NOT_EMPTY): in one transaction, byte for
  * byte. SLOT and ROOT are those of the day of the backup: where the head has been given other doors
  * since, the caller replaces them.
  */

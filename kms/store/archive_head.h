@@ -60,3 +60,5 @@ struct archive_keys {
 void archive_keys_wipe(struct archive_keys *k);
 /* In the loop, which owns the backup key; a copy goes to the thread that writes or reads. */
 MUST_USE kms_err archive_keys_derive(const struct secret *backup_key, struct archive_keys *out);
+/* Whether the head is of these keys, by its MAC. KMS_E_BACKUP_DAMAGED. Any thread. */
+MUST_USE kms_err archive_head_prove(const struct archive_head *h, const struct archive_keys *keys);

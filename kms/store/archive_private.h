@@ -25,8 +25,6 @@ MUST_USE kms_err archive_head_encode(const struct archive_about *about,
 MUST_USE kms_err archive_head_length(struct bytes start, size_t *out);
 /* Strict. Takes raw, also on failure. */
 MUST_USE kms_err archive_head_decode(struct buf *raw, struct archive_head *out);
-/* KMS_E_BACKUP_DAMAGED where it is not of these keys. */
-MUST_USE kms_err archive_head_prove(const struct archive_head *h, const struct archive_keys *keys);
 /* What seals the body behind this head, of which the fixed part is read. */
 MUST_USE kms_err archive_body_key(const struct archive_keys *keys, struct bytes head,
     const uint8_t salt[static CHUNK_SALT_LEN], struct chunk **out);

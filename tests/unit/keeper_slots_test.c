@@ -1,89 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ways to open the root, in a whole keeper with a TPM and a token that obey the test: adding and
- * removing slots, shares and their ceremony, a new root, a counter whose hardware is silent.
+ * removing slots, shares and their ceremony.
  */
-#include "tests/unit/keeper_world.h"
-
-#include "kms/keeper/changes.h"
-#include "kms/keeper/root_private.h"
-
-enum {
-	LINE_MAX_LEN = 128,
-	SHARE_COUNT = 3
-};
-
-struct lines {
-	char s[SHARE_COUNT][LINE_MAX_LEN];
-	uint8_t confirm[16];
-};
-
-static kms_err add_slot(struct world *w, const char *slot)
-{
-	return ask(w, (struct request){ .op = OP_SLOT_ADD, .slot = bytes_of_str(slot) });
-}
-
-static kms_err remove_slot(struct world *w, const char *slot, bool rely_on_shares)
-{
-	return ask(w, (struct request){ .op = OP_SLOT_REMOVE,
-	                  .slot = bytes_of_str(slot),
-	                  .rely_on_shares = rely_on_shares });
-}
-
-static kms_err seal_and_open(struct world *w)
-{
-	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
-	return ask_key(w, OP_UNSEAL, "");
-}
-
-static size_t slot_count(struct world *w)
-{
-	assert_int_equal(ask_key(w, OP_SLOT_LIST, ""), KMS_OK);
-	return w->a.u.slots.n;
-}
-
-static void keep_lines(const struct world *w, struct lines *out)
-{
-	assert_int_equal(w->a.u.slots.share_n, SHARE_COUNT);
-	for (size_t i = 0; i < SHARE_COUNT; i++) {
-		struct bytes x = w->a.u.slots.shares[i];
-		assert_true(x.n > 0 && x.n < LINE_MAX_LEN);
-		memcpy(out->s[i], x.p, x.n);
-		out->s[i][x.n] = '\0';
-	}
-	assert_int_equal(w->a.u.slots.confirm.n, sizeof(out->confirm));
-	memcpy(out->confirm, w->a.u.slots.confirm.p, sizeof(out->confirm));
-}
-
-static kms_err confirm(struct world *w, enum op op, const struct lines *l)
-{
-	return ask(
-	    w, (struct request){ .op = op, .confirm = bytes_of(l->confirm, sizeof(l->confirm)) });
-}
-
-static kms_err ask_shares(struct world *w, struct lines *out)
-{
-	TRY(ask(w, (struct request){
-	               .op = OP_SLOT_ADD, .shares_needed = 2, .shares_total = SHARE_COUNT }));
-	keep_lines(w, out);
-	return KMS_OK;
-}
-
-static void add_shares(struct world *w, struct lines *out)
-{
-	assert_int_equal(ask_shares(w, out), KMS_OK);
-	assert_int_equal(confirm(w, OP_SLOT_ADD, out), KMS_OK);
-}
-
-static kms_err give(struct world *w, const char *line)
-{
-	return ask(w, (struct request){ .op = OP_UNSEAL, .share = bytes_of_str(line) });
-}
-
-static void is_open(struct world *w)
-{
-	assert_int_equal(ask_key(w, OP_ISSUE, "rec"), KMS_OK);
-}
+#include "tests/unit/keeper_slots.h"
 
 static void a_second_slot_opens(void **state)
 {
@@ -158,42 +78,37 @@ static void the_last_slot_stays(void **state)
 	assert_int_equal(slot_count(w), 2);
 }
 
-static void a_removed_slot_takes_its_counter_along(void **state)
-{
-	struct world *w = *state;
-	assert_true(w->rig.k.epoch.counted);
-	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
-	assert_int_equal(remove_slot(w, "tpm", false), KMS_OK);
-	assert_false(w->rig.k.epoch.counted);
-	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
-	assert_int_equal(seal_and_open(w), KMS_OK);
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	fake_chip.fails = KMS_OK;
-	/* A new chip counts from where it stands. */
-	fake_chip.counter = 1000;
-	assert_int_equal(add_slot(w, "tpm"), KMS_OK);
-	assert_true(w->rig.k.epoch.counted);
-	assert_int_equal(fake_chip.counter, 1002);
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	assert_int_equal(fake_chip.counter, 1003);
-	assert_int_equal(seal_and_open(w), KMS_OK);
-}
-
 static void shares_wait_to_be_confirmed(void **state)
 {
 	struct world *w = *state;
-	struct lines l = { 0 };
+	struct lines l = { 0 }, late = { 0 };
 	assert_int_equal(ask_shares(w, &l), KMS_OK);
 	assert_int_equal(slot_count(w), 1);
-	assert_int_equal(add_slot(w, "hsm"), KMS_E_SLOT_WORK);
 	l.confirm[0] ^= 1;
 	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
 	l.confirm[0] ^= 1;
 	assert_int_equal(confirm(w, OP_ROOT_ROTATE, &l), KMS_E_NO_CEREMONY);
-	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_OK);
+	/* Who asks again gets new ones, and those of before are nothing. */
+	assert_int_equal(ask_shares(w, &late), KMS_OK);
 	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &late), KMS_OK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &late), KMS_E_NO_CEREMONY);
 	assert_int_equal(slot_count(w), 2);
 	assert_int_equal(ask_shares(w, &l), KMS_E_SLOT_EXISTS);
+}
+
+static void one_work_at_a_time(void **state)
+{
+	struct world *w = *state;
+	const struct request add = { .id = 1, .op = OP_SLOT_ADD, .slot = bytes_of_str("hsm") };
+	int fd = send_only(w, &add);
+	while (w->rig.k.root->work == NULL)
+		assert_true(keeper_turn(&w->rig.k));
+	assert_int_equal(ask_key(w, OP_ROOT_ROTATE, ""), KMS_E_SLOT_WORK);
+	while (w->rig.k.root->work != NULL)
+		assert_true(keeper_turn(&w->rig.k));
+	(void)close(fd);
+	assert_int_equal(slot_count(w), 2);
 }
 
 static void sealing_forgets_unconfirmed_shares(void **state)
@@ -317,112 +232,6 @@ static void without_shares_there_is_no_ceremony(void **state)
 	assert_int_equal(give(w, "KMS1X"), KMS_E_NO_SHARES);
 }
 
-static void a_new_root_opens_by_every_slot(void **state)
-{
-	struct world *w = *state;
-	struct lines old = { 0 }, l = { 0 };
-	uint8_t was[KEY_BITS_LEN];
-	add_shares(w, &old);
-	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
-	memcpy(was, secret_bytes(w->rig.k.root->key).p, sizeof(was));
-	uint64_t counter = fake_chip.counter;
-	assert_int_equal(ask_key(w, OP_ROOT_ROTATE, ""), KMS_OK);
-	keep_lines(w, &l);
-	assert_memory_equal(was, secret_bytes(w->rig.k.root->key).p, sizeof(was));
-	assert_int_equal(confirm(w, OP_ROOT_ROTATE, &l), KMS_OK);
-	assert_memory_not_equal(was, secret_bytes(w->rig.k.root->key).p, sizeof(was));
-	assert_int_equal(fake_chip.counter, counter + 1);
-	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
-	assert_int_equal(seal_and_open(w), KMS_OK);
-	fake_token.fails = KMS_OK;
-	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
-	assert_int_equal(seal_and_open(w), KMS_OK);
-	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
-	assert_int_equal(give(w, old.s[0]), KMS_E_SHARE_FOREIGN);
-	assert_int_equal(give(w, l.s[0]), KMS_OK);
-	assert_int_equal(give(w, l.s[1]), KMS_OK);
-	is_open(w);
-}
-
-static void a_new_root_names_what_it_can_not_reach(void **state)
-{
-	struct world *w = *state;
-	const struct bytes hsm = bytes_of_str("hsm"), moon = bytes_of_str("moon");
-	struct request rotate = { .op = OP_ROOT_ROTATE, .leave_out = &moon, .leave_out_n = 1 };
-	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
-	fake_token.fails = KMS_E_HARDWARE_TIMEOUT;
-	assert_int_equal(ask_key(w, OP_ROOT_ROTATE, ""), KMS_E_HARDWARE_TIMEOUT);
-	assert_true(bytes_equal(w->a.error.detail, hsm));
-	assert_int_equal(ask(w, rotate), KMS_E_NOT_FOUND);
-	assert_int_equal(slot_count(w), 2);
-	rotate.leave_out = &hsm;
-	assert_int_equal(ask(w, rotate), KMS_OK);
-	assert_int_equal(slot_count(w), 1);
-	assert_int_equal(seal_and_open(w), KMS_OK);
-	/* Nothing would open it any more. */
-	const struct bytes tpm = bytes_of_str("tpm");
-	rotate.leave_out = &tpm;
-	fake_chip.fails = KMS_E_TPM_FAILED;
-	assert_int_equal(ask(w, rotate), KMS_E_LAST_SLOT);
-	assert_int_equal(slot_count(w), 1);
-}
-
-static void a_silent_counter_is_asked_again(void **state)
-{
-	struct world *w = *state;
-	struct keeper *k = &w->rig.k;
-	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
-	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
-	assert_int_equal(seal_and_open(w), KMS_OK);
-	assert_true(changes_counter(k->changes).unchecked);
-	uint64_t epoch = k->epoch.number;
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	assert_int_equal(k->epoch.number, epoch);
-	fake_chip.fails = KMS_OK;
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	assert_false(changes_counter(k->changes).unchecked);
-	assert_int_equal(fake_chip.counter, k->epoch.base + k->epoch.number);
-}
-
-static void a_counter_that_comes_back_ahead_seals(void **state)
-{
-	struct world *w = *state;
-	assert_int_equal(add_slot(w, "hsm"), KMS_OK);
-	fake_chip.fails = KMS_E_TPM_UNREACHABLE;
-	assert_int_equal(seal_and_open(w), KMS_OK);
-	fake_chip.fails = KMS_OK;
-	fake_chip.counter += 2;
-	assert_int_not_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	assert_int_equal(root_state(w->rig.k.root), ROOT_SEALED);
-	assert_int_equal(root_last(w->rig.k.root), KMS_E_ROLLBACK);
-}
-
-static void an_old_store_opens_only_when_that_is_meant(void **state)
-{
-	struct world *w = *state;
-	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
-	fake_chip.counter += 3;
-	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_E_ROLLBACK);
-	assert_int_equal(
-	    ask(w, (struct request){ .op = OP_UNSEAL, .accept_restore = true }), KMS_OK);
-	assert_int_equal(fake_chip.counter, w->rig.k.epoch.base + w->rig.k.epoch.number);
-	is_open(w);
-	/* Accepted once, and for all that follows. */
-	assert_int_equal(seal_and_open(w), KMS_OK);
-}
-
-static void a_counter_that_is_gone_is_given_up_only_when_that_is_meant(void **state)
-{
-	struct world *w = *state;
-	assert_int_equal(ask_key(w, OP_SEAL, ""), KMS_OK);
-	fake_chip.counter = 3;
-	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_E_COUNTER_GONE);
-	assert_int_equal(
-	    ask(w, (struct request){ .op = OP_UNSEAL, .accept_restore = true }), KMS_OK);
-	assert_false(w->rig.k.epoch.counted);
-	assert_int_equal(seal_and_open(w), KMS_OK);
-}
-
 #define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 
 int main(void)
@@ -433,8 +242,8 @@ int main(void)
 		WITH_WORLD(hardware_that_fails_is_not_added),
 		WITH_WORLD(a_dry_run_changes_nothing),
 		WITH_WORLD(the_last_slot_stays),
-		WITH_WORLD(a_removed_slot_takes_its_counter_along),
 		WITH_WORLD(shares_wait_to_be_confirmed),
+		WITH_WORLD(one_work_at_a_time),
 		WITH_WORLD(sealing_forgets_unconfirmed_shares),
 		WITH_WORLD(impossible_shares_are_refused),
 		WITH_WORLD(people_open_with_shares),
@@ -443,12 +252,6 @@ int main(void)
 		WITH_WORLD(people_are_waited_for_where_there_is_no_hardware),
 		WITH_WORLD(a_ceremony_can_be_cancelled),
 		WITH_WORLD(without_shares_there_is_no_ceremony),
-		WITH_WORLD(a_new_root_opens_by_every_slot),
-		WITH_WORLD(a_new_root_names_what_it_can_not_reach),
-		WITH_WORLD(a_silent_counter_is_asked_again),
-		WITH_WORLD(a_counter_that_comes_back_ahead_seals),
-		WITH_WORLD(an_old_store_opens_only_when_that_is_meant),
-		WITH_WORLD(a_counter_that_is_gone_is_given_up_only_when_that_is_meant),
 	};
 	return cmocka_run_group_tests_name("keeper_slots", tests, NULL, NULL);
 }
