@@ -48,8 +48,9 @@ static kms_err prepare(struct ctl *c)
 	tell(c, kms_result_status(status), &shares);
 	if (shares)
 		TRY(share_show_check(c));
-	else if (c->args.given[OPT_SHARES_OUT])
-		return ctl_usage(c, "--shares-out: there are no shares to be made anew");
+	else if (share_show_is_said(c))
+		return ctl_usage(
+		    c, "--shares-out, --qr, --png: there are no shares to be made anew");
 	return ctl_is_dry_run(c) ? KMS_OK : ctl_confirm(c, "root");
 }
 

@@ -24,8 +24,8 @@ static struct kms_opener opener_of(const struct ctl *c, const char *slot)
 
 static kms_err check_options(struct ctl *c)
 {
-	if (c->args.given[OPT_SHARES_OUT] && !with_shares(c))
-		return ctl_usage(c, "--shares-out goes with --shares");
+	if (share_show_is_said(c) && !with_shares(c))
+		return ctl_usage(c, "--shares-out, --qr and --png go with --shares");
 	return with_shares(c) ? share_show_check(c) : KMS_OK;
 }
 

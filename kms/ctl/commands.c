@@ -16,14 +16,15 @@ enum {
 enum {
 	CHANGE = O(DRY_RUN),
 	CHANGE_VERSION = O(DRY_RUN) | O(VERSION) | O(REASON),
-	FINAL = CHANGE_VERSION | O(YES) /* can't be undone */
+	FINAL = CHANGE_VERSION | O(YES), /* can't be undone */
+	HAND_OUT = O(SHARES_OUT) | O(QR) | O(PNG)
 };
 
 /* clang-format off */
 const struct command commands[] = {
 	/* noun   verb              words                 operand           min max options */
 	{ NULL,   "init",           "",                   OPERAND_NONE,      0, 0, 
-	  CHANGE | O(SLOT) | O(SHARES) | O(SHARES_OUT),
+	  CHANGE | O(SLOT) | O(SHARES) | HAND_OUT,
 	  cmd_init, "make the root key, once in an instance's life", text_init },
 	{ NULL,   "status",         "",                   OPERAND_NONE,      0, 0, 0,
 	  cmd_status, "how kmsd is, at a glance", text_status },
@@ -49,13 +50,13 @@ const struct command commands[] = {
 	{ "slot", "check",          "[SLOT]",             OPERAND_SLOT,      0, 1, 0,
 	  cmd_slot_check, "ask the hardware whether it will do", text_slot_check },
 	{ "slot", "add",            "[SLOT]",             OPERAND_OTHER,     0, 1,
-	  CHANGE | O(SHARES) | O(SHARES_OUT),
+	  CHANGE | O(SHARES) | HAND_OUT,
 	  cmd_slot_add, "one more way to open the root key", text_slot_add },
 	{ "slot", "remove",         "NAME",               OPERAND_SLOT,      1, 1,
 	  CHANGE | O(RELY_ON_SHARES) | O(YES),
 	  cmd_slot_remove, "take a slot away for good", text_slot_remove },
 	{ "root", "rotate",         "",                   OPERAND_NONE,      0, 0,
-	  CHANGE | O(STORE) | O(LEAVE_OUT) | O(SHARES_OUT) | O(YES),
+	  CHANGE | O(STORE) | O(LEAVE_OUT) | HAND_OUT | O(YES),
 	  cmd_root_rotate, "make a new root key under every slot", text_root_rotate },
 	{ "key",  "create",         "NAME",               OPERAND_OTHER,     1, 1,
 	  CHANGE | O(CLASS) | O(ALGORITHM) | O(ROTATE_EVERY),

@@ -11,6 +11,7 @@
 
 #include "kms/ctl/file.h"
 #include "kms/ctl/look.h"
+#include "kms/ctl/qr.h"
 #include "kms/seal/share_text.h"
 
 enum {
@@ -62,8 +63,29 @@ static kms_err check_folder(struct ctl *c, const char *path)
 	return access(path, W_OK | X_OK) == 0 ? KMS_OK : fail(c, path);
 }
 
+bool share_show_is_said(const struct ctl *c)
+{
+	const bool *given = c->args.given;
+
+	return given[OPT_SHARES_OUT] || given[OPT_QR] || given[OPT_PNG];
+}
+
+static kms_err check_codes(struct ctl *c)
+{
+	const bool *given = c->args.given;
+
+	if (given[OPT_PNG] && !given[OPT_SHARES_OUT])
+		return ctl_usage(c, "--png goes with --shares-out");
+	if (given[OPT_QR] && given[OPT_SHARES_OUT])
+		return ctl_usage(c, "--qr is for a terminal; into files --png draws");
+	if (given[OPT_QR] && c->style.json)
+		return ctl_usage(c, "--qr is for a terminal, where --json shows no shares");
+	return KMS_OK;
+}
+
 kms_err share_show_check(struct ctl *c)
 {
+	TRY(check_codes(c));
 	if (c->args.given[OPT_SHARES_OUT])
 		return check_folder(c, c->args.text[OPT_SHARES_OUT]);
 	if (ctl_is_dry_run(c))
@@ -100,6 +122,28 @@ static kms_err ask_enter(struct ctl *c, const char *question)
 	return wait_for_enter() ? KMS_OK : ctl_refuse(c, KMS_E_IO, "the terminal was closed");
 }
 
+/* Black on white whatever the terminal's colours are, NO_COLOR too: a phone has to read it. */
+static kms_err put_code(struct ctl *c, const char *share)
+{
+	AUTO(qr_wipe) struct qr code;
+	AUTO(qr_picture_wipe) struct qr_picture picture;
+
+	TRY(qr_encode(share, &code));
+	qr_draw(&code, QR_COLOUR, &picture);
+	return ctl_write(c, bytes_of(picture.s, picture.n));
+}
+
+/* With a code the text begins a new screen: both and the question just fit into 24 lines. */
+static kms_err put_share(struct ctl *c, const char *share)
+{
+	bool code = c->args.given[OPT_QR];
+
+	TRY(put(c, code ? clear : "\n"));
+	TRY(put(c, share));
+	TRY(put(c, code ? "\n" : "\n\n"));
+	return code ? put_code(c, share) : KMS_OK;
+}
+
 static kms_err show_one(struct ctl *c, const char *share, size_t i, size_t n)
 {
 	char line[NAME_LEN];
@@ -108,12 +152,26 @@ static kms_err show_one(struct ctl *c, const char *share, size_t i, size_t n)
 	TRY(put(c, clear));
 	TRY(put(c, line));
 	TRY(ask_enter(c, "Only its person should look now; then press Enter. "));
-	TRY(put(c, "\n"));
-	TRY(put(c, share));
-	TRY(put(c, "\n\n"));
+	TRY(put_share(c, share));
 	TRY(ask_enter(
 	    c, "Write it down and compare it, then press Enter: it is not shown again. "));
 	return put(c, clear);
+}
+
+/* share-1-of-3 and share-1-of-3.png */
+static void path_of(
+    const struct ctl *c, size_t i, size_t n, const char *suffix, char out[static PATH_LEN])
+{
+	(void)snprintf(
+	    out, PATH_LEN, "%s/share-%zu-of-%zu%s", c->args.text[OPT_SHARES_OUT], i + 1, n, suffix);
+}
+
+static kms_err write_code(struct ctl *c, const char *share, const char *path)
+{
+	AUTO(qr_wipe) struct qr code;
+
+	TRY(qr_encode(share, &code));
+	return qr_write_png(c, &code, path);
 }
 
 static kms_err write_one(struct ctl *c, const char *share, size_t i, size_t n)
@@ -121,12 +179,15 @@ static kms_err write_one(struct ctl *c, const char *share, size_t i, size_t n)
 	AUTO(buf_done) struct buf line = { .n = 0 };
 	char path[PATH_LEN];
 
-	(void)snprintf(
-	    path, sizeof(path), "%s/share-%zu-of-%zu", c->args.text[OPT_SHARES_OUT], i + 1, n);
+	path_of(c, i, n, "", path);
 	TRY(buf_reserve(&line, strlen(share) + 1));
 	TRY(buf_put(&line, bytes_of_str(share)));
 	TRY(buf_put_u8(&line, '\n'));
-	return file_put(c, path, buf_bytes(&line));
+	TRY(file_put(c, path, buf_bytes(&line)));
+	if (!c->args.given[OPT_PNG])
+		return KMS_OK;
+	path_of(c, i, n, ".png", path);
+	return write_code(c, share, path);
 }
 
 /* The keeper's own letters and digits, and nothing that a terminal would obey. */
@@ -153,8 +214,8 @@ static kms_err show_all(struct ctl *c, const char *const *shares, size_t n)
 	}
 	if (files)
 		ctl_talk(c,
-		    "The shares (%zu) are in %s. Give each to its person and remove the file.", n,
-		    c->args.text[OPT_SHARES_OUT]);
+		    "The shares (%zu) are in %s. Give each to its person and remove the file%s.", n,
+		    c->args.text[OPT_SHARES_OUT], c->args.given[OPT_PNG] ? "s" : "");
 	return KMS_OK;
 }
 

@@ -9,11 +9,12 @@ const char text_init[] =
     "that has a root key refuses. --dry-run asks the hardware whether it will do.\n"
     "\n"
     "Shares are shown once: on a terminal one at a time, so that each person sees only their own;\n"
-    "or as a file each in --shares-out DIR; or with --json all in one object.\n"
+    "or as a file each in --shares-out DIR; or with --json all in one object. --qr shows a QR code\n"
+    "under each text, --png writes one beside each file: as secret as the text.\n"
     "\n"
     "Examples:\n"
     "  kmsctl init --slot tpm --dry-run\n"
-    "  kmsctl init --slot tpm --shares 2/3\n"
+    "  kmsctl init --slot tpm --shares 2/3 --qr\n"
     "  kmsctl init --shares 3/5\n";
 
 const char text_unseal[] =
@@ -79,7 +80,7 @@ const char text_root_rotate[] =
     "\n"
     "Examples:\n"
     "  kmsctl root rotate --dry-run\n"
-    "  kmsctl root rotate --leave-out tpm --shares-out /media/stick/new\n";
+    "  kmsctl root rotate --leave-out tpm --shares-out /media/stick/new --png\n";
 
 const char text_backup_create[] =
     "Writes all keys, sealed, into one file of kmsd's backup folder, and reads it back. kmsd does\n"

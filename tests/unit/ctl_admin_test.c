@@ -196,9 +196,12 @@ static void shares_that_nobody_could_see_are_not_made(void **state)
 	assert_int_equal(run(w, "slot add --shares 2/3"), 2);
 	assert_int_equal(run(w, "slot add"), 2);
 	assert_int_equal(run(w, "slot add tpm --shares-out /tmp"), 2);
+	assert_int_equal(run(w, "slot add tpm --qr"), 2);
+	assert_int_equal(run(w, "init --slot tpm --png"), 2);
 	assert_int_equal(w->fake.requests, 0);
 	/* The state has one slot only, and that makes no shares. */
 	assert_int_equal(run(w, "root rotate --yes --shares-out /tmp"), 2);
+	assert_int_equal(run(w, "root rotate --yes --qr"), 2);
 	assert_int_equal(w->changes, 0);
 }
 
