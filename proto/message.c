@@ -283,7 +283,8 @@ SHAPE(key, struct key_info,
 	U64(8, struct key_info, created_us),
 	U64(9, struct key_info, rotate_every_s),
 	LIST(10, struct key_info, versions, version_n, version_shape),
-	U32(11, struct key_info, version_count));
+	U32(11, struct key_info, version_count),
+	U64(12, struct key_info, backed_up_until_us));
 
 SHAPE(keys, struct answer,
 	LIST(1, struct answer, u.keys.p, u.keys.n, key_shape),

@@ -109,6 +109,7 @@ struct key_info {
 	struct bytes key, id, key_class, algorithm, state;
 	uint32_t version, floor, version_count;
 	uint64_t created_us, rotate_every_s;
+	uint64_t backed_up_until_us; /* of a destruction; UINT64_MAX: for ever */
 	const struct version_info *versions;
 	size_t version_n;
 };

@@ -221,7 +221,8 @@ struct kms_key {
 	uint32_t floor;    /* versions below unwrap no more */
 	uint32_t version_count;
 	uint64_t created_us;
-	uint64_t rotate_every_s;                /* 0: on demand */
+	uint64_t rotate_every_s;     /* 0: on demand */
+	uint64_t backed_up_until_us; /* destroy: backups may hold it; UINT64_MAX: for ever */
 	const struct kms_key_version *versions; /* empty in lists */
 	size_t version_n;
 };

@@ -169,6 +169,7 @@ static kms_err keys(
 			.version_count = from[i].version_count,
 			.created_us = from[i].created_us,
 			.rotate_every_s = from[i].rotate_every_s,
+			.backed_up_until_us = from[i].backed_up_until_us,
 			.version_n = from[i].version_n };
 		TRY(text(a, from[i].key, &list[i].key));
 		TRY(text(a, from[i].key_class, &list[i].key_class));

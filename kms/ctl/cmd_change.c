@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kms/base/clock.h"
 #include "kms/ctl/ctl.h"
 #include "kms/ctl/keyview.h"
 
@@ -101,6 +102,21 @@ static kms_err prepare(struct ctl *c, const struct change *change, const struct 
 	return change->final && !ref->dry_run ? ctl_confirm(c, ref->key) : KMS_OK;
 }
 
+/* Destroyed here is not destroyed in backups; copies that kmsd doesn't know of are the operator's. */
+static void tell_backups(const struct ctl *c, const struct kms_key *key)
+{
+	char until[CLOCK_TEXT_LEN];
+
+	if (key->backed_up_until_us == 0)
+		return;
+	clock_format(key->backed_up_until_us, until);
+	if (key->backed_up_until_us == UINT64_MAX)
+		ctl_talk(c, "Backups that never expire may still hold what there was.");
+	else
+		ctl_talk(c, "Backups that expire on %s may still hold what there was.", until);
+	ctl_talk(c, "Copies of them elsewhere do until you remove them.");
+}
+
 kms_err cmd_key_change(struct ctl *c)
 {
 	AUTO(kms_result_free) struct kms_result *r = NULL;
@@ -121,6 +137,7 @@ kms_err cmd_key_change(struct ctl *c)
 		ctl_talk(c, "Nothing was changed; this is the key as it is.");
 		out_bool(&o, "dry_run", NULL, true);
 	}
+	tell_backups(c, kms_result_key(r));
 	keyview_put(&o, kms_result_key(r), 0);
 	return ctl_print(c, &o);
 }

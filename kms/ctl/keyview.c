@@ -101,6 +101,10 @@ void keyview_put(struct out *o, const struct kms_key *key, uint32_t version)
 	out_u64(o, "floor", key->floor > 1 ? "floor" : NULL, key->floor);
 	out_time(o, "created", "created", key->created_us);
 	put_period(o, "rotation", key);
+	if (key->backed_up_until_us == UINT64_MAX)
+		out_str(o, "backed_up_until", "in backups until", "never");
+	else if (key->backed_up_until_us != 0)
+		out_time(o, "backed_up_until", "in backups until", key->backed_up_until_us);
 	out_name(o, key->key);
 	out_table(o, "versions");
 	for (size_t i = 0; i < key->version_n; i++) {

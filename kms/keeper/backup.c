@@ -446,5 +446,9 @@ void backup_describe(const struct keeper *k, struct status_info *out)
 
 uint64_t backup_holds_until(const struct keeper *k)
 {
-	return k->backup->until_us;
+	const struct backup *b = k->backup;
+	/* The one that is being made may have been copied already. */
+	uint64_t keep = k->config->backup_keep_us;
+	uint64_t next = !b->busy ? 0 : keep == 0 ? UINT64_MAX : k->wall_us + keep;
+	return next > b->until_us ? next : b->until_us;
 }

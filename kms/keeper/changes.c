@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kms/keeper/backup.h"
 #include "kms/keeper/change_plan.h"
 #include "kms/keeper/counts.h"
 #include "kms/keeper/describe.h"
@@ -129,13 +130,24 @@ kms_err changes_submit_plan(struct keeper *k, struct task **t, struct root_plan 
 	return KMS_OK;
 }
 
+/* A destruction does not reach into backups: whoever wanted it is told until when. */
+static kms_err describe(struct keeper *k, const struct change *c, struct answer *out)
+{
+	if (c->plan != NULL)
+		return work_answer(k, out);
+	TRY(describe_key(k, c->key, true, &out->u.key));
+	if (c->want.op == OP_KEY_DESTROY)
+		out->u.key.backed_up_until_us = backup_holds_until(k);
+	return KMS_OK;
+}
+
 /* Answers one change and frees it. */
 static void answer(struct keeper *k, struct change *c, kms_err e)
 {
 	struct answer ans = { .kind = ANSWER_KEY };
 	bool plan = c->plan != NULL;
 	if (e == KMS_OK)
-		e = plan ? work_answer(k, &ans) : describe_key(k, c->key, true, &ans.u.key);
+		e = describe(k, c, &ans);
 	request_finish(k, c->task, e, &ans);
 	change_free(&c);
 	arena_reset(&k->arena);

@@ -41,6 +41,7 @@ static const struct key_info key_list[] = {
 	    .version_count = 2,
 	    .created_us = 8,
 	    .rotate_every_s = 9,
+	    .backed_up_until_us = 10,
 	    .versions = version_list,
 	    .version_n = 2 },
 	{ .key = TEXT("crm"), .version = 1 },

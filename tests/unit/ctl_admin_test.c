@@ -40,6 +40,7 @@ struct world {
 	/* How it is. */
 	bool no_shares; /* too old to know them */
 	bool missing;   /* more shares are needed */
+	struct key_info key;
 };
 
 static const uint8_t nonce[16] = { 0xab, 1 };
@@ -91,6 +92,8 @@ static bool serve(struct fake *f, const struct request *r)
 			    .ceremony = ceremony,
 			    .slots = slots,
 			    .slot_n = 1 } };
+	else if (r->op >= OP_KEY_CREATE && r->op <= OP_KEY_CANCEL_DESTROY)
+		a = (struct answer){ .id = r->id, .kind = ANSWER_KEY, .u.key = w->key };
 	else if (r->op == OP_WHOAMI)
 		a = (struct answer){ .id = r->id, .kind = ANSWER_WHOAMI };
 	else if (r->op == OP_UNSEAL)
@@ -317,6 +320,33 @@ static void a_dry_run_makes_and_restores_nothing(void **state)
 	assert_int_equal(run(w, "init --json --dry-run"), 6);
 }
 
+static void a_destruction_tells_of_backups(void **state)
+{
+	struct world *w = *state;
+
+	w->key = (struct key_info){
+		.key = TEXT("rec"), .state = TEXT("destroyed"), .backed_up_until_us = 1000000
+	};
+	assert_int_equal(run(w, "key destroy rec --yes --json"), 0);
+	assert_true(said(w, "\"backed_up_until\":\"1970-01-01T00:00:01"));
+	w->key.backed_up_until_us = UINT64_MAX;
+	assert_int_equal(run(w, "key destroy rec --yes"), 0);
+	assert_true(said(w, "in backups until  never"));
+	assert_int_equal(run(w, "key destroy rec --yes --json"), 0);
+	assert_true(said(w, "\"backed_up_until\":\"never\""));
+}
+
+static void nothing_is_told_of_backups_that_are_not(void **state)
+{
+	struct world *w = *state;
+
+	w->key = (struct key_info){ .key = TEXT("rec"), .state = TEXT("destroyed") };
+	assert_int_equal(run(w, "key destroy rec --yes --json"), 0);
+	assert_false(said(w, "backed_up_until"));
+	assert_int_equal(run(w, "key destroy rec --yes"), 0);
+	assert_false(said(w, "in backups"));
+}
+
 static void status_and_doctor_say_what_is_wrong(void **state)
 {
 	struct world *w = *state;
@@ -347,6 +377,8 @@ int main(void)
 		IN_WORLD(a_rotation_is_told_and_done),
 		IN_WORLD(a_backup_that_is_bad_ends_badly),
 		IN_WORLD(a_dry_run_makes_and_restores_nothing),
+		IN_WORLD(a_destruction_tells_of_backups),
+		IN_WORLD(nothing_is_told_of_backups_that_are_not),
 		IN_WORLD(status_and_doctor_say_what_is_wrong),
 	};
 

@@ -279,6 +279,7 @@ static inline void same_key(const struct key_info *k, const Kms__Key *p)
 	for (size_t i = 0; i < p->n_versions; i++)
 		same_version(&k->versions[i], p->versions[i]);
 	SAME(k->version_count, p->version_count);
+	SAME(k->backed_up_until_us, p->backed_up_until_us);
 }
 
 static inline void same_items(const struct answer *a, const Kms__Items *p)

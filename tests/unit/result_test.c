@@ -61,6 +61,7 @@ static void keys_are_shown_whole(void **state)
 	assert_string_equal(k->state, "active");
 	assert_int_equal(k->id.n, 16);
 	assert_int_equal(k->version * 100 + k->floor * 10 + k->version_count, 212);
+	assert_int_equal(k->backed_up_until_us, 10);
 	assert_int_equal(k->created_us * 10 + k->rotate_every_s, 89);
 	assert_int_equal(k->version_n, 2);
 	const struct kms_key_version *v = &k->versions[0];
