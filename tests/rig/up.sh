@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # up.sh DIR [--slot tpm|pkcs11|shares] [--shares K/N]: a running, initialised, unsealed kmsd with a
-# software TPM, a software token or people's shares, all of it in DIR. With --shares alone, as with
-# `kmsctl init`, no hardware opens it; the shares are in DIR/shares. On a DIR that exists it starts
-# what is not running. Returns when it serves.
+# software TPM (the default), a software token or nothing but people's shares, all of it in DIR.
+# --shares beside hardware gives people shares as well; they are in DIR/shares. On a DIR that exists
+# it starts what is not running. Returns when it serves.
 set -euo pipefail
 # shellcheck source=tests/rig/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -49,7 +49,6 @@ make_dirs
 exec 9>"$DIR/lock"
 flock -w 60 9 || fail "another ./dev works on $DIR"
 asked=$slot
-[[ -n $asked || -z $shares ]] || asked=shares
 if [[ -s $DIR/kms.conf ]]; then
 	slot=$(made_with)
 	[[ ${asked:-$slot} == "$slot" ]] || fail "$DIR was made with the slot $slot"

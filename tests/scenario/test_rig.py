@@ -104,9 +104,9 @@ def test_up_with_a_token(place):
     assert code == 0 and json.loads(out)["state"] == "unsealed"
 
 
-def test_up_with_shares(place):
+def test_up_with_shares_alone(place):
     """Nothing but people opens it: those of DIR/shares, each time."""
-    run("up.sh", place, "--shares", "2/3")
+    run("up.sh", place, "--slot", "shares")
     files = sorted((place / "shares").iterdir())
     assert len(files) == 3 and all(p.stat().st_mode & 0o777 == 0o600 for p in files)
     assert (place / "shares").stat().st_mode & 0o077 == 0
