@@ -332,7 +332,8 @@ kms_err restore_stage(struct keeper *k, struct row_batch *b)
 	for (struct key *key; (key = ring_next(k->ring, after)) != NULL;
 	     after = bytes_of_str(key->name))
 		TRY(put_counts(k, key, b));
-	b->purge = x->lost_n > 0;
+	/* A backup's rows shall not be in the WAL alone either. */
+	b->purge = x->lost_n > 0 || x->name[0] != '\0';
 	return KMS_OK;
 }
 

@@ -62,6 +62,8 @@ static kms_err write_store(struct keeper *k)
 	TRY(rows_adopt(k->rows, r->store));
 	TRY(row_batch_new(&b));
 	TRY(put_root_rows(k, b));
+	/* Into the file itself: without its WAL it shall not pass for one without a root. */
+	b->purge = true;
 	const struct row_batch *batch = b;
 	/* Nobody is served yet, so the loop may wait for this one commit. */
 	TRY(row_batch_apply(r->store, &batch, 1));

@@ -80,6 +80,30 @@ static void close_store(struct store **s)
 		store_close(s);
 }
 
+static kms_err refuse_row(void *arg, enum store_table table, struct bytes key, struct bytes value)
+{
+	(void)arg;
+	(void)table;
+	(void)key;
+	(void)value;
+	return KMS_E_STORE_CORRUPT;
+}
+
+/*
+ * All that an instance has is written with its keyring. Where that alone is not found the file is
+ * damaged, and must not pass for one that waits for its first root.
+ */
+static kms_err check_empty(struct store *s, const struct root_rows *r)
+{
+	static const enum store_table tables[] = { TABLE_SLOT, TABLE_EPOCH, TABLE_KEY,
+		TABLE_VERSION, TABLE_COUNT, TABLE_REPLY };
+	if (r->owner_known)
+		return KMS_E_STORE_CORRUPT;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		TRY(store_scan(s, tables[i], refuse_row, NULL));
+	return KMS_OK;
+}
+
 kms_err root_store_open(const struct config *c, struct store **out_store, struct root_rows *out)
 {
 	static const enum store_table tables[] = { TABLE_META, TABLE_SLOT, TABLE_ROOT };
@@ -90,6 +114,8 @@ kms_err root_store_open(const struct config *c, struct store **out_store, struct
 	TRY(sqlite_store_open(path, &s));
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		TRY(store_scan(s, tables[i], take, &r));
+	if (r.keyring.n == 0)
+		TRY(check_empty(s, &r));
 	if (is_fresh(&r))
 		TRY(make_instance(s, &r));
 	*out = r;

@@ -7,11 +7,12 @@
 #include "tests/unit/keeper_world.h"
 
 #include "kms/keeper/root_private.h"
+#include "kms/store/sqlite.h"
 #include "tests/unit/dice.h"
 #include "tests/unit/folder.h"
 
 enum {
-	TRIES = 600, /* of all three together */
+	TRIES = 800, /* of all four together */
 	LONG_TRIES = 10000,
 	BLOBS = 24,
 	WRAPPED_ROOM = 160,
@@ -30,14 +31,17 @@ struct bench {
 	struct world *w;
 	struct dice dice;
 	struct copy store, log;
+	struct copy live_store, live_log; /* as kill -9 leaves them */
 	char backup[NAME_MAX_LEN + 1];
 	struct buf backup_bytes;
 	uint64_t counter;
+	bool running; /* also when a check has failed in the middle */
 	struct {
 		uint8_t wrapped[WRAPPED_ROOM], clear[CLEAR_LEN];
 		size_t n;
 	} blobs[BLOBS];
 	unsigned refused, harmless;
+	size_t at; /* the byte that was changed */
 	unsigned named[KMS_ERR_COUNT];
 };
 
@@ -78,31 +82,42 @@ static void copy_done(struct copy *c)
 		buf_done(&c->bytes[i]);
 }
 
+static struct buf *file_in(struct copy *c, const char *name)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->name[i], name) == 0)
+			return &c->bytes[i];
+	fail_msg("no %s", name);
+	return NULL;
+}
+
 static struct buf *store_file(struct bench *b)
 {
-	for (size_t i = 0; i < b->store.n; i++)
-		if (strcmp(b->store.name[i], "store.db") == 0)
-			return &b->store.bytes[i];
-	fail_msg("no store.db");
-	return NULL;
+	return file_in(&b->store, "store.db");
 }
 
 /* ---- One trial ---------------------------------------------------------------------------- */
 
+static bool is_opening(const struct root *r)
+{
+	return root_state(r) == ROOT_OPENING ||
+	       (root_state(r) == ROOT_BROKEN && root_last(r) == KMS_E_STOPPING);
+}
+
 static void start(struct bench *b)
 {
-	const struct root *root;
+	struct rig *r = &b->w->rig;
 	fake_chip.counter = b->counter;
-	assert_int_equal(rig_start(&b->w->rig), KMS_OK);
-	root = b->w->rig.k.root;
-	while (root->state == ROOT_OPENING ||
-	       (root->state == ROOT_BROKEN && root_last(root) == KMS_E_STOPPING))
-		CHECK(keeper_turn(&b->w->rig.k));
-	b->w->fd = rig_connect(&b->w->rig);
+	assert_int_equal(rig_start(r), KMS_OK);
+	while (is_opening(r->k.root))
+		CHECK(keeper_turn(&r->k));
+	b->w->fd = rig_connect(r);
+	b->running = true;
 }
 
 static void stop(struct bench *b)
 {
+	b->running = false;
 	(void)close(b->w->fd);
 	rig_stop(&b->w->rig);
 }
@@ -137,6 +152,8 @@ static void is_refused(struct bench *b, kms_err e)
 static void judge(struct bench *b)
 {
 	const struct root *r = b->w->rig.k.root;
+	if (r->state == ROOT_UNINITIALISED)
+		print_error("byte %zu changed: the store looks empty\n", b->at);
 	/* An empty store would be given a new root, and the old one's keys forgotten. */
 	assert_int_not_equal(r->state, ROOT_UNINITIALISED);
 	if (r->state != ROOT_UNSEALED) {
@@ -147,17 +164,23 @@ static void judge(struct bench *b)
 	b->harmless++;
 }
 
-static void try_store(struct bench *b, size_t at)
+static void try_file(struct bench *b, struct copy *store, const struct copy *log, const char *name)
 {
-	struct buf *file = store_file(b);
+	struct buf *file = file_in(store, name);
 	uint8_t flip = (uint8_t)(1 + dice_below(&b->dice, 255));
-	file->p[at] ^= flip;
-	put_back(b->w->rig.config.store, &b->store);
-	file->p[at] ^= flip;
-	put_back(b->w->rig.config.audit, &b->log);
+	file->p[b->at] ^= flip;
+	put_back(b->w->rig.config.store, store);
+	file->p[b->at] ^= flip;
+	put_back(b->w->rig.config.audit, log);
 	start(b);
 	judge(b);
 	stop(b);
+}
+
+static void try_store(struct bench *b, size_t at)
+{
+	b->at = at;
+	try_file(b, &b->store, &b->log, "store.db");
 }
 
 static void try_backup(struct bench *b, size_t at)
@@ -210,6 +233,8 @@ static int bench_set_up(void **state)
 	assert_int_equal(ask_key(b->w, OP_BACKUP_CREATE, ""), KMS_OK);
 	struct bytes name = b->w->a.u.backups.p[0].name;
 	memcpy(b->backup, name.p, name.n);
+	take_copy(b->w->rig.config.store, &b->live_store);
+	take_copy(b->w->rig.config.audit, &b->live_log);
 	stop(b);
 	(void)snprintf(path, sizeof(path), "%s/%s", b->w->rig.config.backup, b->backup);
 	file_read(path, &b->backup_bytes);
@@ -224,11 +249,15 @@ static int bench_tear_down(void **state)
 {
 	struct bench *b = *state;
 	void *world = b->w;
+	if (b->running)
+		stop(b);
 	put_back(b->w->rig.config.store, &b->store);
 	put_back(b->w->rig.config.audit, &b->log);
 	start(b);
 	copy_done(&b->store);
 	copy_done(&b->log);
+	copy_done(&b->live_store);
+	copy_done(&b->live_log);
 	buf_done(&b->backup_bytes);
 	free(b);
 	return world_tear_down(&world);
@@ -238,7 +267,7 @@ static size_t tries(void)
 {
 	const char *is_long = getenv("KMS_TEST_LONG");
 	size_t n = is_long != NULL && strcmp(is_long, "1") == 0 ? LONG_TRIES : TRIES;
-	return n / 3;
+	return n / 4;
 }
 
 static void tell(const struct bench *b, const char *what)
@@ -278,6 +307,56 @@ static void a_damaged_store_is_named_or_harmless(void **state)
 	assert_true(b->refused > 0);
 }
 
+static void drop_row(struct bench *b, enum store_table table, const char *key)
+{
+	char path[512];
+	struct store *s = NULL;
+	const struct store_write w = { .table = table, .key = bytes_of_str(key) };
+	(void)snprintf(path, sizeof(path), "%s/store.db", b->w->rig.config.store);
+	put_back(b->w->rig.config.store, &b->store);
+	put_back(b->w->rig.config.audit, &b->log);
+	assert_int_equal(sqlite_store_open(path, &s), KMS_OK);
+	assert_int_equal(store_begin(s), KMS_OK);
+	assert_int_equal(store_put(s, &w), KMS_OK);
+	assert_int_equal(store_commit(s), KMS_OK);
+	store_close(&s);
+}
+
+/* Each of these is written once, with everything else: alone it can't be missing. */
+static void a_store_without_its_head_is_not_empty(void **state)
+{
+	struct bench *b = *state;
+	static const struct {
+		enum store_table table;
+		const char *key;
+		kms_err e;
+	} rows[] = { { TABLE_ROOT, "keyring", KMS_E_STORE_CORRUPT },
+		{ TABLE_META, "instance", KMS_E_STORE_CORRUPT },
+		{ TABLE_META, "owner", KMS_E_ROW_ROLLBACK },
+		{ TABLE_EPOCH, "epoch", KMS_E_ROW_ROLLBACK } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		drop_row(b, rows[i].table, rows[i].key);
+		start(b);
+		judge(b);
+		assert_int_equal(root_last(b->w->rig.k.root), rows[i].e);
+		assert_int_not_equal(ask_key(b->w, OP_INIT, ""), KMS_OK);
+		stop(b);
+	}
+}
+
+static void a_damaged_wal_is_named_or_harmless(void **state)
+{
+	struct bench *b = *state;
+	static const char *const names[] = { "store.db-wal", "store.db" };
+	for (size_t n = tries(); n > 0; n--) {
+		const char *name = names[dice_below(&b->dice, 4) == 0];
+		b->at = dice_below(&b->dice, file_in(&b->live_store, name)->n);
+		try_file(b, &b->live_store, &b->live_log, name);
+	}
+	tell(b, "killed");
+	assert_true(b->refused > 0);
+}
+
 static void a_damaged_slot_is_named(void **state)
 {
 	struct bench *b = *state;
@@ -298,6 +377,7 @@ static void a_damaged_slot_is_named(void **state)
 	stop(b);
 	for (size_t n = tries(); n > 0; n--) {
 		size_t i = dice_below(&b->dice, 2);
+		CHECK(slot[i].n > 0);
 		try_store(b, (size_t)(slot[i].p - file->p) + dice_below(&b->dice, slot[i].n));
 	}
 	tell(b, "slot");
@@ -319,6 +399,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_BENCH(undamaged_files_are_whole),
 		WITH_BENCH(a_damaged_store_is_named_or_harmless),
+		WITH_BENCH(a_store_without_its_head_is_not_empty),
+		WITH_BENCH(a_damaged_wal_is_named_or_harmless),
 		WITH_BENCH(a_damaged_slot_is_named),
 		WITH_BENCH(a_damaged_backup_is_named),
 	};

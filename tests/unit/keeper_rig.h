@@ -278,8 +278,10 @@ static int rig_remove_one(const char *path, const struct stat *s, int kind, stru
 /* Ends it in order; what it wrote stays. */
 static void rig_stop(struct rig *r)
 {
-	if (r->helper_event != NULL)
+	if (r->helper_event != NULL) {
 		event_free(r->helper_event);
+		(void)close(r->helper_fd);
+	}
 	r->helper_event = NULL;
 	event_free(r->parent_event);
 	keeper_close(&r->k);
