@@ -7,6 +7,15 @@ import json
 import os
 
 
+class Broken(AssertionError):
+    """A promise was not kept."""
+
+
+def say_if(condition, text):
+    if not condition:
+        raise Broken(text)
+
+
 class Ledger:
     """One line for each acknowledged wrapped key, on disk before anything else happens."""
 
@@ -32,6 +41,7 @@ class Ledger:
 class Version:
     def __init__(self, number, serial, state="active"):
         self.number, self.serial, self.state = number, serial, state
+        self.doubtful = False  # its destruction was never answered, and then a backup restored
 
 
 class Model:
@@ -40,6 +50,7 @@ class Model:
     def __init__(self):
         self.keys, self.slots = {}, {"tpm"}
         self.destroyed, self.destroyed_at = set(), {}
+        self.unanswered = set()  # destroyed for all that can be seen, but nobody was told so
         self.backups = []
         self.clock = 0
 
@@ -51,6 +62,7 @@ class Model:
         other = Model()
         other.keys, other.slots = copy.deepcopy(self.keys), set(self.slots)
         other.destroyed, other.destroyed_at = set(self.destroyed), dict(self.destroyed_at)
+        other.unanswered = set(self.unanswered)
         other.backups, other.clock = list(self.backups), self.clock
         return other
 
@@ -87,6 +99,11 @@ class Model:
                 v.state = "destroyed"
                 self.destroyed.add(v.serial)
 
+    def doubt(self, before):
+        """What was destroyed since `before` had no answer: a restore may undo it."""
+        self.unanswered |= self.destroyed - before.destroyed
+        self.destroyed, self.destroyed_at = set(before.destroyed), dict(before.destroyed_at)
+
     def slot_add(self, slot):
         self.slots.add(slot)
 
@@ -107,6 +124,8 @@ class Model:
             for v in versions:
                 if v.serial in self.destroyed or self.destroyed_at.get(serial, 0) > at:
                     v.state = "destroyed"
+                elif v.serial in self.unanswered and v.state != "destroyed":
+                    v.doubtful = True
 
     # ---- against the keeper ----------------------------------------------------------------
 
@@ -123,6 +142,9 @@ class Model:
                 if v.number is None:
                     v.number = max(set(shown) - known, default=None)
                 state = shown.pop(v.number, None)
+                if v.doubtful and state == "destroyed":
+                    v.state = "destroyed"
+                v.doubtful = False
                 if state != v.state:
                     return f"{name} version {v.number}: {state}, known {v.state}"
             # The numbers of versions that a restore has lost are not given again.

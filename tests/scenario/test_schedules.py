@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 from conftest import LONG
-from memory import Model, Version
-from schedules import Broken, Schedule, run_one
+from memory import Broken, Model, Version
+from schedules import Schedule, run_one
 
 SCHEDULES = range(1000) if LONG else range(6)
 
