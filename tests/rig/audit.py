@@ -133,7 +133,9 @@ OPS = {
     14: "key-suspend", 15: "key-resume", 16: "key-deactivate", 17: "key-compromise",
     18: "key-destroy", 19: "key-cancel-destroy", 20: "issue", 21: "wrap", 22: "unwrap",
     23: "rewrap", 24: "mac", 25: "random", 30: "audit-read", 40: "start", 41: "stop",
-    42: "malformed", 43: "connect",
+    42: "malformed", 43: "connect", 44: "slot-add", 45: "slot-remove", 46: "root-rotate",
+    47: "backup-create", 48: "backup-list", 49: "backup-verify", 50: "backup-restore",
+    51: "backup-rehearsed", 52: "key-prove",
 }
 STATES = ("", "pre-active", "active", "suspended", "deactivated", "compromised", "destroyed")
 
