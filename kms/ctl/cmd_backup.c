@@ -98,8 +98,7 @@ kms_err cmd_backup_restore(struct ctl *c)
 	size_t n;
 
 	TRY(ctl_connect(c));
-	TRY(ctl_ask(c,
-	    kms_backup_restore(c->kms, c->args.operands[0], ctl_is_dry_run(c), &r)));
+	TRY(ctl_ask(c, kms_backup_restore(c->kms, c->args.operands[0], ctl_is_dry_run(c), &r)));
 	const struct kms_backup *b = kms_result_backups(r, &n);
 	if (ctl_is_dry_run(c))
 		ctl_talk(c, "It can be restored here; nothing was changed.");

@@ -149,7 +149,8 @@ static kms_err restore(struct ctl *c, const struct rehearsal *r)
 {
 	AUTO(kms_result_free) struct kms_result *restored = NULL;
 
-	TRY(throwaway_ask(c, &r->copy, kms_backup_restore(r->copy.kms, r->backup, false, &restored)));
+	TRY(throwaway_ask(
+	    c, &r->copy, kms_backup_restore(r->copy.kms, r->backup, false, &restored)));
 	if (c->args.share.n > 0)
 		return open_with_shares(c, r);
 	return throwaway_ask(c, &r->copy, kms_unseal(r->copy.kms, NULL, NULL));

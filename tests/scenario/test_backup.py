@@ -134,6 +134,14 @@ def opens_of(kms, other):
     return opens(kms)
 
 
+def test_one_backup_at_a_time(host):
+    with host.client() as c:
+        asked = [c.send("backup_create") for _ in range(3)]
+        answers = {a.id: a.error and a.error.name for a in (c.recv() for _ in asked)}
+    assert [answers[i] for i in asked] == [None, "backup_work", "backup_work"]
+    assert len(host.ctl("backup", "list")["backups"]) == 1
+
+
 def test_onto_another_host(host, elsewhere):
     """People open it, then this host's hardware takes over and the other's is forgotten."""
     items = issue_all(host)

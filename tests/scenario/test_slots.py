@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from command import run
+from hardware import TOKEN_CONFIG, token_module
 from instance import KmsError
 
 CONTEXT = {"call": "1"}
@@ -315,3 +316,24 @@ def test_a_slot_out_of_reach_stops_a_rotation(two):
     two.start_tpm()
     two.restart()
     assert two.state == "unsealed" and opens(two)
+
+
+def test_no_more_slots_than_there_is_room_for(make):
+    """Eight; the ninth is refused, whether hardware or people."""
+    kms = make(both=True, init=False)
+    (kms.dir / "kms.conf.d").mkdir()
+    section = TOKEN_CONFIG.format(dir=kms.dir, token_module=token_module(), deadline="10s")
+    (kms.dir / "kms.conf.d" / "more.conf").write_text("".join(
+        section.replace("pkcs11 hsm", f"pkcs11 hsm{i}").replace("token =", f'key = "k{i}"\n\ttoken =')
+        for i in range(1, 7)))
+    kms.start()
+    kms.init()
+    for name in ("hsm", *(f"hsm{i}" for i in range(1, 7))):
+        kms.ctl("slot", "add", name)
+    assert len(lasts(kms)) == 8
+    assert kms.ctl("slot", "add", "--shares", "2/3", status=8)["error"]["name"] == "slots_full"
+    assert kms.ctl("slot", "add", "pkcs11", status=7)["error"]["name"] == "slot_config"  # which one?
+    kms.ctl("slot", "remove", "hsm3", "--yes")
+    kms.ctl("slot", "add", "--shares", "2/3")
+    kms.restart()
+    assert kms.state == "unsealed"

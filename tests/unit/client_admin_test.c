@@ -244,8 +244,8 @@ static void backup_calls_send_what_they_should(void **state)
 	SENDS(kms_backup_create(c, &r), true, .op = OP_BACKUP_CREATE);
 	SENDS(kms_backup_list(c, &r), false, .op = OP_BACKUP_LIST);
 	SENDS(kms_backup_verify(c, "a", &r), false, .op = OP_BACKUP_VERIFY, .key = TEXT("a"));
-	SENDS(kms_backup_restore(c, "a", false, &r), true, .op = OP_BACKUP_RESTORE,
-	    .key = TEXT("a"));
+	SENDS(
+	    kms_backup_restore(c, "a", false, &r), true, .op = OP_BACKUP_RESTORE, .key = TEXT("a"));
 	SENDS(kms_backup_restore(c, "a", true, &r), false, .op = OP_BACKUP_RESTORE,
 	    .key = TEXT("a"), .dry_run = true);
 	SENDS(kms_backup_rehearsed(c, "a", true, 7), true, .op = OP_BACKUP_REHEARSED,
