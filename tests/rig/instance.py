@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from hardware import PATIENCE, TOKEN_CONFIG, Hardware, die_with_parent, token_module
-from wire import Client, Closed, KmsError
+from wire import Bag, Client, Closed, KmsError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build")).resolve()
@@ -296,7 +296,10 @@ class Instance(Hardware):
                 c.call("unseal")
             return
         for share in self.shares[:int(self.wants_shares.split("/")[0])]:
-            self.give(share)
+            done = self.give(share, status=None)
+            if done.returncode != 0:
+                error = parse_json(done.stdout)["error"]
+                raise KmsError(Bag({"text": error["message"], "detail": "", **error}))
         self.wait_state("unsealed")
 
     def gather(self):
