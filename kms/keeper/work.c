@@ -8,6 +8,7 @@
 #include "kms/crypto/rand.h"
 #include "kms/crypto/shamir.h"
 #include "kms/keeper/changes.h"
+#include "kms/keeper/conn.h"
 #include "kms/keeper/describe.h"
 #include "kms/keeper/sealing.h"
 #include "kms/keeper/turn.h"
@@ -24,6 +25,13 @@ static void drop_shares(struct work *w)
 	w->share_n = 0;
 }
 
+static void drop_holder(struct work *w)
+{
+	if (w->holder != NULL)
+		conn_unref(w->holder);
+	w->holder = NULL;
+}
+
 void work_free(struct work **w)
 {
 	if (*w == NULL)
@@ -31,6 +39,7 @@ void work_free(struct work **w)
 	drop_shares(*w);
 	if ((*w)->timer != NULL)
 		event_free((*w)->timer);
+	drop_holder(*w);
 	root_plan_free(&(*w)->plan);
 	task_free(&(*w)->task);
 	free(*w);
@@ -47,13 +56,26 @@ const struct root_ways *work_ways(const struct root *r)
 	return &r->work->ways;
 }
 
+static void forget_unconfirmed(struct keeper *k)
+{
+	LOG(LOG_LEVEL_WARNING, "shares-unconfirmed",
+	    "New shares were not confirmed; nothing was changed.",
+	    log_str("operation", op_name(k->root->work->op)));
+	root_record(k, k->root->work->op, KMS_E_TIMED_OUT, bytes_of_str(slot_shares));
+	work_free(&k->root->work);
+}
+
+/* Whoever was given new shares and has gone will not confirm them, and is in nobody's way. */
+static bool is_abandoned(const struct work *w)
+{
+	return w != NULL && w->holder != NULL && w->holder->closed;
+}
+
 kms_err work_begin(struct keeper *k, enum op op, struct work **out)
 {
 	struct root *r = k->root;
-	/* What waits for people gives way: whoever asked may have gone. */
-	if (r->work != NULL && r->work->timer != NULL && r->work->task == NULL &&
-	    r->work->plan != NULL)
-		work_free(&r->work);
+	if (is_abandoned(r->work))
+		forget_unconfirmed(k);
 	if (r->work != NULL)
 		return KMS_E_SLOT_WORK;
 	struct work *w = calloc(1, sizeof(*w));
@@ -144,11 +166,7 @@ static void on_expired(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct keeper *k = arg;
 	keeper_tick(k);
-	LOG(LOG_LEVEL_WARNING, "shares-unconfirmed",
-	    "New shares were not confirmed in time; nothing was changed.",
-	    log_str("operation", op_name(k->root->work->op)));
-	root_record(k, k->root->work->op, KMS_E_TIMED_OUT, bytes_of_str(slot_shares));
-	work_free(&k->root->work);
+	forget_unconfirmed(k);
 }
 
 /*
@@ -166,6 +184,8 @@ static kms_err present(struct keeper *k)
 	w->timer = event_new(k->base, -1, 0, on_expired, k);
 	if (w->timer == NULL || event_add(w->timer, &limit) != 0)
 		return KMS_E_NO_MEMORY;
+	w->holder = w->task->conn;
+	w->holder->refs++;
 	w->task->record.detail = bytes_of_str(RECORD_BEGUN);
 	request_finish(k, w->task, KMS_OK, &ans);
 	task_free(&w->task);
@@ -204,6 +224,7 @@ kms_err work_confirm(struct keeper *k, struct task *t, struct bytes nonce)
 		return KMS_E_NO_CEREMONY;
 	TRY(work_take_task(w, t));
 	(void)event_del(w->timer);
+	drop_holder(w);
 	drop_shares(w); /* people have them */
 	kms_err e = submit(k);
 	if (e != KMS_OK)

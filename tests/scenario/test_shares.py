@@ -136,6 +136,51 @@ def test_an_interrupted_terminal_shows_what_is_typed_again(people):
     assert ceremony(people) is None
 
 
+def test_an_interrupted_presentation_is_in_nobodys_way(make):
+    """Who was shown a new share and left has changed nothing; the next one gets other shares."""
+    kms = make()
+    shown = Terminal(kms, "slot", "add", "--shares", "2/2")
+    assert shown.until(b"then press Enter. ")
+    assert kms.ctl("slot", "add", "--shares", "2/2", status=8)["error"]["name"] == "slot_work"
+    shown.type(b"\n")
+    assert shown.until(b"not shown again. ")
+    os.kill(shown.pid, signal.SIGINT)
+    _, screen = shown.end()
+    made = kms.ctl("slot", "add", "--shares", "2/2")["shares"]
+    assert not any(share in screen for share in made)
+    assert [s["kind"] for s in kms.ctl("slot", "list")["slots"]] == ["tpm", "shares"]
+    kms.ctl("seal")
+    first = next(w for w in screen.split() if w.startswith("KMS1"))
+    assert kms.give(first, status=5)["error"]["name"] == "share_foreign"
+    for share in made:
+        kms.give(share)
+    kms.wait_state("unsealed")
+
+
+def test_shares_at_a_terminal(make):
+    """One at a time, each wiped from the screen before the next; in force when all were seen."""
+    kms = make()
+    shown = Terminal(kms, "slot", "add", "--shares", "2/2")
+    lines = []
+    for i in (1, 2):
+        assert shown.until(b"Share %d of 2. " % i)
+        assert not any(line.encode() in shown.seen for line in lines)
+        shown.seen = b""
+        shown.type(b"\n")
+        assert shown.until(b"not shown again. ")
+        lines += [w.decode() for w in shown.seen.split() if w.startswith(b"KMS1")]
+        assert len(lines) == i
+        assert [s["kind"] for s in kms.ctl("slot", "list")["slots"]] == ["tpm"]
+        shown.seen = b""
+        shown.type(b"\n")
+    status, screen = shown.end()
+    assert status == 0 and "in force" in screen and lines[1] not in screen
+    kms.ctl("seal")
+    for line in lines:
+        kms.give(line)
+    kms.wait_state("unsealed")
+
+
 def test_nothing_is_left_of_shares(people):
     """Not in a log, the audit log, the store, a backup or kmsd's memory, however the ceremony ends."""
     lines = list(people.shares)

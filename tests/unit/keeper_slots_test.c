@@ -88,11 +88,9 @@ static void shares_wait_to_be_confirmed(void **state)
 	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
 	l.confirm[0] ^= 1;
 	assert_int_equal(confirm(w, OP_ROOT_ROTATE, &l), KMS_E_NO_CEREMONY);
-	/* Who asks again gets new ones, and those of before are nothing. */
-	assert_int_equal(ask_shares(w, &late), KMS_OK);
+	assert_int_equal(ask_shares(w, &late), KMS_E_SLOT_WORK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_OK);
 	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
-	assert_int_equal(confirm(w, OP_SLOT_ADD, &late), KMS_OK);
-	assert_int_equal(confirm(w, OP_SLOT_ADD, &late), KMS_E_NO_CEREMONY);
 	assert_int_equal(slot_count(w), 2);
 	assert_int_equal(ask_shares(w, &l), KMS_E_SLOT_EXISTS);
 }
@@ -109,6 +107,29 @@ static void one_work_at_a_time(void **state)
 		assert_true(keeper_turn(&w->rig.k));
 	(void)close(fd);
 	assert_int_equal(slot_count(w), 2);
+}
+
+static void nobody_waits_for_one_who_has_gone(void **state)
+{
+	struct world *w = *state;
+	struct lines l;
+	assert_int_equal(ask_shares(w, &l), KMS_OK);
+	int other = rig_connect(&w->rig), first = w->fd;
+	w->fd = other;
+	assert_int_equal(add_slot(w, "hsm"), KMS_E_SLOT_WORK);
+	(void)close(first);
+	/* Until the keeper has seen it. */
+	kms_err e;
+	while ((e = add_slot(w, "hsm")) == KMS_E_SLOT_WORK)
+		continue;
+	assert_int_equal(e, KMS_OK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_E_NO_CEREMONY);
+	assert_int_equal(slot_count(w), 2);
+	/* One who is there may take the time that it takes. */
+	assert_int_equal(ask_shares(w, &l), KMS_OK);
+	assert_int_equal(remove_slot(w, "hsm", false), KMS_E_SLOT_WORK);
+	assert_int_equal(confirm(w, OP_SLOT_ADD, &l), KMS_OK);
+	assert_int_equal(remove_slot(w, "hsm", false), KMS_OK);
 }
 
 static void sealing_forgets_unconfirmed_shares(void **state)
@@ -244,6 +265,7 @@ int main(void)
 		WITH_WORLD(the_last_slot_stays),
 		WITH_WORLD(shares_wait_to_be_confirmed),
 		WITH_WORLD(one_work_at_a_time),
+		WITH_WORLD(nobody_waits_for_one_who_has_gone),
 		WITH_WORLD(sealing_forgets_unconfirmed_shares),
 		WITH_WORLD(impossible_shares_are_refused),
 		WITH_WORLD(people_open_with_shares),
