@@ -22,8 +22,6 @@
 #include "kms/keeper/turn.h"
 #include "kms/store/archive.h"
 
-static const char mark_name[] = "restoring";
-
 /* A version that the log says was destroyed, or was made after the backup. */
 struct lost {
 	struct key *key;
@@ -99,41 +97,6 @@ static kms_err take_store_key(struct keeper *k, const struct archive_head *h)
 	return buf_put(&r->rows.keyring, buf_bytes(&ring));
 }
 
-/* Until the last step is durable a file says that nothing in the store is to be used as it is. */
-static kms_err set_mark(const struct keeper *k)
-{
-	int fd = openat(k->store_dir, mark_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return KMS_E_STORE_IO;
-	(void)close(fd);
-	return fsync(k->store_dir) == 0 ? KMS_OK : KMS_E_STORE_IO;
-}
-
-static kms_err take_file(const struct keeper *k, const char *name)
-{
-	return unlinkat(k->store_dir, name, 0) == 0 || errno == ENOENT ? KMS_OK : KMS_E_STORE_IO;
-}
-
-kms_err restore_end(const struct keeper *k)
-{
-	TRY(take_file(k, mark_name));
-	return fsync(k->store_dir) == 0 ? KMS_OK : KMS_E_STORE_IO;
-}
-
-kms_err restore_clean(const struct keeper *k)
-{
-	static const char *const files[] = { "store.db", "store.db-wal", "store.db-shm",
-		"store.db-journal" };
-	if (faccessat(k->store_dir, mark_name, F_OK, 0) != 0)
-		return KMS_OK;
-	LOG(LOG_LEVEL_WARNING, "restore-unfinished",
-	    "A restore did not come to its end; the store is empty again.",
-	    log_u64("files", ARRAY_LEN(files)));
-	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		TRY(take_file(k, files[i]));
-	return restore_end(k);
-}
-
 kms_err restore_fill_store(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -144,7 +107,6 @@ kms_err restore_fill_store(struct keeper *k)
 	TRY(take_store_key(k, archive_head(a)));
 	if (!bytes_equal(buf_bytes(&archive_head(a)->raw), buf_bytes(&r->restore->head.raw)))
 		return KMS_E_BACKUP_DAMAGED; /* another file than the one whose slots opened it */
-	TRY(set_mark(k));
 	TRY(archive_restore(a, r->store));
 	r->rows.owner_known = true;
 	r->rows.owner_uid = r->restore->uid;

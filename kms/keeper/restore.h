@@ -18,10 +18,6 @@ void restore_free(struct restore **r);
 struct bytes restore_name(const struct root *r);
 /* The store is open and empty: its slots and keyring are those of the backup's head. */
 MUST_USE kms_err restore_take_doors(struct keeper *k);
-/* Empties a store that a restore left half done. Before it is opened. KMS_E_STORE_IO. */
-MUST_USE kms_err restore_clean(const struct keeper *k);
-/* The last step is durable: the store is one like any other. KMS_E_STORE_IO. */
-MUST_USE kms_err restore_end(const struct keeper *k);
 /*
  * With the working keys: fills the empty store with the backup's rows. KMS_E_BACKUP_DAMAGED and what
  * the store says; then nothing was written.

@@ -195,7 +195,6 @@ kms_err root_open_files(struct keeper *k)
 	struct root *r = k->root;
 	if (r->store == NULL) {
 		struct root_rows rows = { 0 };
-		TRY(restore_clean(k));
 		TRY(root_store_open(k->config, &r->store, &rows));
 		root_rows_done(&r->rows);
 		r->rows = rows;

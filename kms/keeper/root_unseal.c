@@ -46,7 +46,6 @@ static kms_err write_accepted(struct keeper *k)
 	const struct row_batch *batch = b;
 	/* Nobody is served yet, so the loop may wait for this one commit. */
 	TRY(row_batch_apply(r->store, &batch, 1));
-	TRY(restore_end(k));
 	LOG(LOG_LEVEL_WARNING, "restore-accepted",
 	    "What would have been refused was accepted by an operator.", log_err(r->accepted),
 	    log_u64("epoch", r->epoch.number));
