@@ -18,6 +18,7 @@
 #include "kms/keeper/describe.h"
 #include "kms/keeper/ops.h"
 #include "kms/keeper/replies.h"
+#include "kms/keeper/restore_mark.h"
 #include "kms/keeper/root_private.h"
 #include "kms/keeper/turn.h"
 #include "kms/store/archive.h"
@@ -84,6 +85,12 @@ kms_err restore_take_doors(struct keeper *k)
 	return buf_put(&rows->keyring, h->doors.keyring);
 }
 
+static void close_store(struct store **s)
+{
+	if (*s != NULL)
+		store_close(s);
+}
+
 /* Its rows may be of a store key that was renewed since: the keyring gets theirs. */
 static kms_err take_store_key(struct keeper *k, const struct archive_head *h)
 {
@@ -97,6 +104,14 @@ static kms_err take_store_key(struct keeper *k, const struct archive_head *h)
 	return buf_put(&r->rows.keyring, buf_bytes(&ring));
 }
 
+/* So that a crash before the end is known for what it is. */
+static kms_err mark(struct keeper *k, struct archive *a)
+{
+	AUTO(close_store) struct store *rows = NULL;
+	TRY(archive_store_open(a, &rows));
+	return restore_mark_put(k->config->store, rows);
+}
+
 kms_err restore_fill_store(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -107,6 +122,7 @@ kms_err restore_fill_store(struct keeper *k)
 	TRY(take_store_key(k, archive_head(a)));
 	if (!bytes_equal(buf_bytes(&archive_head(a)->raw), buf_bytes(&r->restore->head.raw)))
 		return KMS_E_BACKUP_DAMAGED; /* another file than the one whose slots opened it */
+	TRY(mark(k, a));
 	TRY(archive_restore(a, r->store));
 	r->rows.owner_known = true;
 	r->rows.owner_uid = r->restore->uid;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kms/crypto/rand.h"
+#include "kms/keeper/restore_mark.h"
 #include "kms/store/sqlite.h"
 
 static const char meta_instance[] = "instance";
@@ -110,8 +111,14 @@ kms_err root_store_open(const struct config *c, struct store **out_store, struct
 	char path[CONFIG_PATH_MAX + 16];
 	AUTO(close_store) struct store *s = NULL;
 	AUTO(root_rows_done) struct root_rows r = { 0 };
+	bool undone = false;
 	(void)snprintf(path, sizeof(path), "%s/store.db", c->store);
 	TRY(sqlite_store_open(path, &s));
+	TRY(restore_mark_check(c->store, s, &undone));
+	if (undone)
+		LOG(LOG_LEVEL_WARNING, "restore-undone",
+		    "A restore was broken off before its end; the store is empty again.",
+		    log_str("store", c->store));
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		TRY(store_scan(s, tables[i], take, &r));
 	if (r.keyring.n == 0)
