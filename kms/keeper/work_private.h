@@ -21,7 +21,8 @@ struct work {
 	size_t share_n;
 	uint8_t nonce[16];   /* names them, when they are confirmed */
 	struct event *timer; /* until then; NULL: nothing waits */
-	struct conn *holder; /* who was given the shares and has not confirmed them; holds a reference */
+	struct conn
+	    *holder; /* who was given the shares and has not confirmed them; holds a reference */
 };
 
 /* Begins work of the root's own. KMS_E_SLOT_WORK, KMS_E_NO_MEMORY. */
