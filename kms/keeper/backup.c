@@ -188,7 +188,7 @@ void backup_copied(struct keeper *k, struct journal_done *d)
 	if (e == KMS_OK)
 		e = backup_job_take_keys(k, j);
 	if (e == KMS_OK)
-		e = chores_run(k->chores, backup_job_write, on_written, j);
+		e = chores_run(k->chores, backup_job_write, on_written, backup_job_drop, j);
 	if (e != KMS_OK)
 		on_written(k, j, e);
 }
@@ -294,7 +294,7 @@ void backup_look(struct keeper *k)
 		e = backup_job_take_keys(k, j);
 	if (e == KMS_OK) {
 		j->renew = true;
-		e = chores_run(k->chores, backup_job_look, on_looked, j);
+		e = chores_run(k->chores, backup_job_look, on_looked, backup_job_drop, j);
 	}
 	if (e == KMS_OK)
 		j = NULL; /* on_looked's */
@@ -332,7 +332,7 @@ static kms_err start_read(struct keeper *k, struct task *t, chore_work *work, st
 		TRY(backup_job_take_rows_of(k, j, j->name));
 	}
 	TRY(task_detach(t, &j->task));
-	TRY(chores_run(k->chores, work, on_listed, j));
+	TRY(chores_run(k->chores, work, on_listed, backup_job_drop, j));
 	j = NULL; /* on_listed's */
 	t->fate = TASK_LATER;
 	return KMS_OK;

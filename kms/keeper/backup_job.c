@@ -39,6 +39,12 @@ void backup_job_free(struct backup_job **j)
 	free(x);
 }
 
+void backup_job_drop(void *arg)
+{
+	struct backup_job *j = arg;
+	backup_job_free(&j);
+}
+
 static kms_err take_doors(const struct root_rows *rows, struct backup_job *j)
 {
 	for (size_t i = 0; i < rows->slot_n; i++) {

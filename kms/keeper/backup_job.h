@@ -50,6 +50,8 @@ MUST_USE kms_err backup_job_take_keys(struct keeper *k, struct backup_job *j);
 MUST_USE kms_err backup_job_take_rows_of(struct keeper *k, struct backup_job *j, const char *name);
 /* Takes NULL. */
 void backup_job_free(struct backup_job **j);
+/* The same for the chores thread, when the keeper ends. */
+void backup_job_drop(void *arg);
 /* The chores; arg is the job. Each ends with a look at the folder. */
 kms_err backup_job_write(void *arg);
 kms_err backup_job_look(void *arg);

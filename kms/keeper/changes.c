@@ -169,7 +169,10 @@ static void fill_record(struct changes *cs, struct change *c)
 	else if (c->want.op == OP_KEY_CREATE)
 		r->version = 1;
 	else
-		r->version = c->move_n == 1 ? c->moves[0].version : 0;
+		/* 0 as asked: the whole key, also where one version was left of it. */
+		r->version = c->want.op == OP_KEY_DESTROY ? c->want.version
+		             : c->move_n == 1             ? c->moves[0].version
+		                                          : 0;
 	r->new_state = c->move_n > 0 && c->want.op != OP_KEY_ROTATE ? c->moves[0].to : STATE_ACTIVE;
 }
 

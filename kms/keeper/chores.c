@@ -17,6 +17,7 @@ enum {
 struct chore {
 	chore_work *work;
 	chore_done *done;
+	chore_drop *drop;
 	void *arg;
 	kms_err e;
 };
@@ -43,13 +44,20 @@ static void *run(void *arg)
 	}
 }
 
+static void drop_chore(struct chore *x)
+{
+	if (x->drop != NULL)
+		x->drop(x->arg);
+	free(x);
+}
+
 static void parts_free(struct chores **c)
 {
 	if (*c == NULL)
 		return;
 	if ((*c)->finished != NULL)
-		for (struct chore *x; (x = queue_take((*c)->finished)) != NULL; free(x))
-			continue;
+		for (struct chore *x; (x = queue_take((*c)->finished)) != NULL;)
+			drop_chore(x);
 	queue_free(&(*c)->todo);
 	queue_free(&(*c)->finished);
 	free(*c);
@@ -80,12 +88,13 @@ void chores_free(struct chores **c)
 	parts_free(c);
 }
 
-kms_err chores_run(struct chores *c, chore_work *work, chore_done *done, void *arg)
+kms_err chores_run(
+    struct chores *c, chore_work *work, chore_done *done, chore_drop *drop, void *arg)
 {
 	struct chore *x = malloc(sizeof(*x));
 	if (x == NULL)
 		return KMS_E_NO_MEMORY;
-	*x = (struct chore){ .work = work, .done = done, .arg = arg };
+	*x = (struct chore){ .work = work, .done = done, .drop = drop, .arg = arg };
 	kms_err e = queue_put(c->todo, x);
 	if (e != KMS_OK)
 		free(x);
@@ -111,7 +120,7 @@ static void prepared(struct keeper *k, void *arg, kms_err e)
 void chores_prepare_segment(struct chores *c, uint32_t number)
 {
 	atomic_store(&c->wanted, number);
-	kms_err e = chores_run(c, prepare, prepared, c);
+	kms_err e = chores_run(c, prepare, prepared, NULL, c);
 	if (e != KMS_OK)
 		prepared(NULL, c, e);
 }

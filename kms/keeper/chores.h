@@ -14,13 +14,19 @@ struct chores;
 typedef kms_err chore_work(void *arg);
 /* In the loop, once for each chore. */
 typedef void chore_done(struct keeper *k, void *arg, kms_err e);
+/* Instead of it, where the keeper ends first: wipes and frees arg. */
+typedef void chore_drop(void *arg);
 
 /* Starts the thread. dir_fd: the log's folder, borrowed. segment_size: bytes. */
 MUST_USE kms_err chores_new(int dir_fd, uint32_t segment_size, struct chores **out);
-/* Ends after the chore at hand; `done` of others is not called. */
+/* Ends after the chore at hand; the others are dropped, and so is what nobody took. */
 void chores_free(struct chores **c);
-/* arg belongs to the chore until done is called. KMS_E_TOO_MANY, KMS_E_NO_MEMORY. */
-MUST_USE kms_err chores_run(struct chores *c, chore_work *work, chore_done *done, void *arg);
+/*
+ * arg belongs to the chore until done or drop is called; drop may be NULL. KMS_E_TOO_MANY,
+ * KMS_E_NO_MEMORY: arg stays.
+ */
+MUST_USE kms_err chores_run(
+    struct chores *c, chore_work *work, chore_done *done, chore_drop *drop, void *arg);
 /* Makes a segment of the log ahead of its use. One that can't be made is made when it is needed. */
 void chores_prepare_segment(struct chores *c, uint32_t number);
 /* Calls what has been done. */

@@ -161,6 +161,8 @@ static void answer_waiters(struct keeper *k, kms_err e)
 		kms_err failed = e;
 		if (e == KMS_OK && r->waiters[i]->record.op == OP_INIT)
 			failed = work_answer(k, &ans);
+		if (e == KMS_OK && r->waiters[i]->record.detail.n == 0)
+			r->waiters[i]->record.detail = root_slot_name(r, r->current);
 		request_finish(k, r->waiters[i], failed, &ans);
 		task_free(&r->waiters[i]);
 		arena_reset(&k->arena);
@@ -265,17 +267,6 @@ void root_begin_restore(struct keeper *k)
 	r->state = ROOT_SEALED;
 	r->why = KMS_OK;
 	memset(r->last, 0, sizeof(r->last));
-	root_publish(k);
-}
-
-void root_forget_restore(struct keeper *k)
-{
-	struct root *r = k->root;
-	if (r->state != ROOT_SEALED)
-		return;
-	root_rows_done(&r->rows);
-	r->state = ROOT_UNINITIALISED;
-	r->why = KMS_E_NOT_INITIALISED;
 	root_publish(k);
 }
 

@@ -61,8 +61,6 @@ void root_finish(struct keeper *k);
 void root_reopen_later(struct keeper *k);
 /* The rows of a backup's head were taken: sealed until somebody opens its root. */
 void root_begin_restore(struct keeper *k);
-/* It is not to be restored after all: the store is as empty as before. */
-void root_forget_restore(struct keeper *k);
 /* Opening ended with an error. The state becomes `state`. */
 void root_fail(struct keeper *k, enum root_state state, kms_err e);
 /* Makes an empty ring and rows under the store key of root->keys. */

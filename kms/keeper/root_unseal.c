@@ -24,6 +24,9 @@ static void next_slot(struct keeper *k, kms_err e);
 /* Steps end here when nothing opened: sealed, and an operator can try again. */
 static void give_up(struct keeper *k, kms_err e)
 {
+	/* What a backup's head holds looks like a store's. */
+	if (e == KMS_E_STORE_CORRUPT && restore_name(k->root).n > 0)
+		e = KMS_E_BACKUP_DAMAGED;
 	root_fail(k, ROOT_SEALED, e);
 }
 
@@ -206,6 +209,14 @@ static kms_err check_store(struct keeper *k)
 	return KMS_OK;
 }
 
+/* Its hardware has just not answered when its slot was tried: it need not be waited for again. */
+static bool is_silent(const struct root *r, size_t i)
+{
+	if (i >= r->current || !r->last[i].tried)
+		return false;
+	return r->last[i].err == KMS_E_HARDWARE_TIMEOUT || r->last[i].err == KMS_E_TPM_UNREACHABLE;
+}
+
 static kms_err check_counter(struct keeper *k)
 {
 	struct root *r = k->root;
@@ -225,7 +236,9 @@ static kms_err check_counter(struct keeper *k)
 		ask_random(k);
 		return KMS_OK;
 	}
-	if (e == KMS_E_SLOT_CONFIG) {
+	if (e == KMS_OK && is_silent(r, i))
+		e = r->last[i].err;
+	if (e == KMS_E_SLOT_CONFIG || e == KMS_E_HARDWARE_TIMEOUT || e == KMS_E_TPM_UNREACHABLE) {
 		go_on_unchecked(k, e);
 		return KMS_OK;
 	}

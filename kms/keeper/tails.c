@@ -149,10 +149,16 @@ static void answer(struct keeper *k, void *arg, kms_err e)
 	arena_reset(&k->arena);
 }
 
+static void drop(void *arg)
+{
+	struct tail *t = arg;
+	tail_free(&t);
+}
+
 static void start(struct keeper *k, struct tail *t)
 {
 	t->end = turn_durable(k->turn);
-	kms_err e = chores_run(k->chores, read_records, answer, t);
+	kms_err e = chores_run(k->chores, read_records, answer, drop, t);
 	if (e != KMS_OK)
 		answer(k, t, e);
 }

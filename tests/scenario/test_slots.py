@@ -2,6 +2,7 @@
 """Several ways to open one root, on real hardware's software: slots that come, go, hang and lie; and
 the log that says of all of it what happened."""
 import shutil
+import time
 
 import pytest
 from command import run
@@ -337,3 +338,17 @@ def test_no_more_slots_than_there_is_room_for(make):
     kms.ctl("slot", "add", "--shares", "2/3")
     kms.restart()
     assert kms.state == "unsealed"
+
+
+def test_first_slot_hung_in_time(make):
+    """The promise: the deadline of the slot that hangs, and two seconds."""
+    deadline = 3
+    kms = make(both=True, deadline=f"{deadline}s")
+    kms.ctl("slot", "add", "hsm")
+    kms.stop()
+    kms.hang_tpm()
+    begun = time.monotonic()
+    kms.start(wait=False)
+    kms.wait_state("opening")
+    kms.wait_state("unsealed")
+    assert time.monotonic() - begun < deadline + 2
