@@ -71,7 +71,8 @@ chmod 711 "$place"
 title "A key service with a TPM"
 mkdir "$place/home"
 chmod 711 "$place/home"
-KMS_RIG_SOCKET_MODE=0666 "$ROOT/tests/rig/up.sh" "$place/home" --shares 2/3 2>/dev/null ||
+KMS_RIG_SOCKET_MODE=0666 "$ROOT/tests/rig/up.sh" "$place/home" --slot tpm --shares 2/3 \
+	2>/dev/null ||
 	fail "the instance did not start"
 use_dir "$place/home"
 chmod 711 "$RUN"

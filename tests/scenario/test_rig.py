@@ -184,8 +184,8 @@ def running():
             pass  # it has ended
 
 
-def test_up_with_shares(place):
-    run("up.sh", place, "--shares", "2/3")
+def test_up_with_a_tpm_and_shares(place):
+    run("up.sh", place, "--slot", "tpm", "--shares", "2/3")
     shares = sorted((place / "shares").iterdir())
     assert [p.name for p in shares] == [f"share-{i}-of-3" for i in (1, 2, 3)]
     assert all(p.stat().st_mode & 0o077 == 0 for p in shares)
