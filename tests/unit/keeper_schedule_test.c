@@ -190,7 +190,7 @@ static void act_issue(struct story *s)
 	kms_err e = ask_key(s->w, OP_ISSUE, name_of(b.key, name));
 	const struct oracle_version *v = oracle_active(k);
 	assert_int_equal(e == KMS_OK, k->here && v != NULL);
-	if (!acked(s, e))
+	if (!acked(s, e) || v == NULL)
 		return;
 	const struct item_result *got = &s->w->a.u.items.p[0];
 	assert_int_equal(got->version, v->number);
