@@ -12,6 +12,7 @@
 #include "kms/keeper/restore.h"
 #include "kms/keeper/root_private.h"
 #include "kms/keeper/turn.h"
+#include "kms/keeper/unfinished.h"
 #include "kms/seal/slots.h"
 
 enum {
@@ -273,6 +274,8 @@ static kms_err open_with_root(struct keeper *k)
 	if (r->accept)
 		TRY(restore_apply_log(k));
 	TRY(check_store(k));
+	if (!restoring)
+		TRY(unfinished_record(k, r->epoch.audit_size));
 	return check_counter(k);
 }
 

@@ -1,106 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Backups of a whole keeper, and what becomes of them: made while it serves, listed, verified,
- * given new doors, restored into an empty store with and without the log.
+ * Backups of a whole keeper: made while it serves, listed, verified, given new doors, kept beside
+ * a new store key; and what is remembered of rehearsals.
  */
-#include "tests/unit/keeper_world.h"
-
-#include <fcntl.h>
-
-#include "kms/keeper/root_private.h"
-
-enum {
-	WRAPPED_MAX = 256
-};
-
-struct backup_name {
-	char s[NAME_MAX_LEN + 1];
-};
-
-static struct backup_name make_backup(struct world *w)
-{
-	struct backup_name name = { 0 };
-	assert_int_equal(ask_key(w, OP_BACKUP_CREATE, ""), KMS_OK);
-	assert_int_equal(w->a.u.backups.n, 1);
-	const struct backup_info *b = &w->a.u.backups.p[0];
-	assert_true(bytes_equal(b->state, bytes_of_str("ok")));
-	memcpy(name.s, b->name.p, b->name.n);
-	return name;
-}
-
-static kms_err ask_backup(struct world *w, enum op op, const struct backup_name *name)
-{
-	return ask_key(w, op, name->s);
-}
-
-/* A keeper on the same folders, as after a restart; the connection is new as well. */
-static void start_again(struct world *w)
-{
-	assert_int_equal(rig_start(&w->rig), KMS_OK);
-	w->fd = rig_connect(&w->rig);
-}
-
-static void stop(struct world *w)
-{
-	(void)close(w->fd);
-	rig_stop(&w->rig);
-}
-
-static void empty_folder(const char *path)
-{
-	(void)nftw(path, rig_remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	assert_int_equal(mkdir(path, 0700), 0);
-}
-
-/* The host burned: its store is gone, and its log too where with_log is false. */
-static void burn(struct world *w, bool with_log)
-{
-	stop(w);
-	empty_folder(w->rig.config.store);
-	if (with_log)
-		empty_folder(w->rig.config.audit);
-	start_again(w);
-	rig_until(&w->rig, ROOT_UNINITIALISED);
-}
-
-static void restore(struct world *w, const struct backup_name *name)
-{
-	assert_int_equal(ask_backup(w, OP_BACKUP_RESTORE, name), KMS_OK);
-	assert_int_equal(root_state(w->rig.k.root), ROOT_SEALED);
-	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_OK);
-}
-
-static struct bytes issue(struct world *w, const char *key, uint8_t out[static WRAPPED_MAX])
-{
-	assert_int_equal(ask_key(w, OP_ISSUE, key), KMS_OK);
-	struct bytes b = w->a.u.items.p[0].wrapped;
-	assert_true(b.n > 0 && b.n < WRAPPED_MAX);
-	memcpy(out, b.p, b.n);
-	return bytes_of(out, b.n);
-}
-
-static kms_err unwrap(struct world *w, struct bytes blob)
-{
-	const struct item item = { .data = blob };
-	return ask(w, (struct request){ .op = OP_UNWRAP, .items = &item, .item_count = 1 });
-}
-
-static kms_err destroy(struct world *w, const char *key, uint32_t version)
-{
-	return ask(w,
-	    (struct request){ .op = OP_KEY_DESTROY, .key = bytes_of_str(key), .version = version });
-}
-
-static void prove(struct world *w, const char *key, uint8_t out[static 32])
-{
-	assert_int_equal(ask(w, (struct request){ .op = OP_KEY_PROVE,
-	                            .key = bytes_of_str(key),
-	                            .version = 1,
-	                            .challenge = bytes_of_str("a challenge of 25 letters") }),
-	    KMS_OK);
-	assert_int_equal(w->a.u.text.n, 32);
-	memcpy(out, w->a.u.text.p, 32);
-}
+#include "tests/unit/keeper_backups.h"
 
 static void a_backup_is_made_and_verified(void **state)
 {
@@ -169,113 +72,6 @@ static void a_damaged_backup_is_refused(void **state)
 	assert_int_equal(ask_key(w, OP_ISSUE, "rec"), KMS_E_SEALED);
 }
 
-static void a_restored_store_opens_what_was_wrapped(void **state)
-{
-	struct world *w = *state;
-	uint8_t room[WRAPPED_MAX], before[32], after[32];
-	struct bytes blob = issue(w, "rec", room);
-	prove(w, "rec", before);
-	const struct backup_name name = make_backup(w);
-	burn(w, true);
-	restore(w, &name);
-	assert_int_equal(unwrap(w, blob), KMS_OK);
-	prove(w, "rec", after);
-	assert_memory_equal(before, after, sizeof(before));
-	/* No hardware counts for it, until a slot is made. */
-	assert_int_equal(ask_key(w, OP_STATUS, ""), KMS_OK);
-	assert_true(bytes_equal(w->a.u.status.counter_state, bytes_of_str("none")));
-	/* And it is a store like any other. */
-	stop(w);
-	start_again(w);
-	rig_until(&w->rig, ROOT_UNSEALED);
-	assert_int_equal(unwrap(w, blob), KMS_OK);
-}
-
-static void what_was_destroyed_stays_destroyed(void **state)
-{
-	struct world *w = *state;
-	uint8_t room[3][WRAPPED_MAX];
-	assert_int_equal(ask_key(w, OP_KEY_CREATE, "other"), KMS_OK);
-	struct bytes first = issue(w, "rec", room[0]), other = issue(w, "other", room[2]);
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	struct bytes second = issue(w, "rec", room[1]);
-	const struct backup_name name = make_backup(w);
-	assert_int_equal(destroy(w, "rec", 1), KMS_OK);
-	assert_int_equal(destroy(w, "other", 0), KMS_OK);
-	burn(w, false);
-	restore(w, &name);
-	assert_int_equal(unwrap(w, first), KMS_E_DESTROYED);
-	assert_int_equal(unwrap(w, other), KMS_E_DESTROYED);
-	assert_int_equal(unwrap(w, second), KMS_OK);
-	stop(w);
-	start_again(w);
-	rig_until(&w->rig, ROOT_UNSEALED);
-	assert_int_equal(unwrap(w, first), KMS_E_DESTROYED);
-	assert_int_equal(unwrap(w, second), KMS_OK);
-}
-
-/* Two made in the same second would have one name. */
-static struct backup_name make_backup_as(struct world *w, const char *name)
-{
-	char from[512], to[512];
-	const struct backup_name made = make_backup(w);
-	struct backup_name out = { 0 };
-	(void)snprintf(from, sizeof(from), "%s/%s", w->rig.config.backup, made.s);
-	(void)snprintf(to, sizeof(to), "%s/%s", w->rig.config.backup, name);
-	assert_int_equal(rename(from, to), 0);
-	(void)snprintf(out.s, sizeof(out.s), "%s", name);
-	return out;
-}
-
-static void a_lost_version_keeps_its_number(void **state)
-{
-	struct world *w = *state;
-	uint8_t room[WRAPPED_MAX];
-	const struct backup_name old = make_backup_as(w, "old");
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	struct bytes second = issue(w, "rec", room);
-	const struct backup_name new = make_backup_as(w, "new");
-	burn(w, false);
-	restore(w, &old);
-	assert_int_equal(unwrap(w, second), KMS_E_DESTROYED);
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	assert_int_equal(w->a.u.key.version, 3);
-	assert_int_equal(destroy(w, "rec", 3), KMS_OK);
-	/* Its destruction is not that of the second version, which the newer backup holds. */
-	burn(w, false);
-	restore(w, &new);
-	assert_int_equal(unwrap(w, second), KMS_OK);
-	assert_int_equal(ask_key(w, OP_KEY_ROTATE, "rec"), KMS_OK);
-	assert_int_equal(w->a.u.key.version, 4);
-}
-
-static void uses_beyond_the_backup_are_counted(void **state)
-{
-	struct world *w = *state;
-	uint8_t room[WRAPPED_MAX];
-	const struct backup_name name = make_backup(w);
-	for (int i = 0; i < 5; i++)
-		(void)issue(w, "rec", room);
-	const struct key *key = ring_find(w->rig.k.ring, bytes_of_str("rec"));
-	uint64_t reserved = key->versions[0].reserved.issued;
-	burn(w, false);
-	restore(w, &name);
-	key = ring_find(w->rig.k.ring, bytes_of_str("rec"));
-	assert_true(key->versions[0].used.issued >= reserved);
-}
-
-static void a_lost_log_is_told(void **state)
-{
-	struct world *w = *state;
-	const struct backup_name name = make_backup(w);
-	burn(w, true);
-	assert_int_equal(ask_backup(w, OP_BACKUP_RESTORE, &name), KMS_OK);
-	assert_non_null(memmem(
-	    w->a.u.backups.p[0].detail.p, w->a.u.backups.p[0].detail.n, "can't be known", 14));
-	assert_int_equal(ask_key(w, OP_STATUS, ""), KMS_OK);
-	assert_true(bytes_equal(w->a.u.status.restoring, bytes_of_str(name.s)));
-}
-
 /* Neither a look nor a slip of the pen does away with what waits to be opened. */
 static void a_backup_that_waits_is_not_lost(void **state)
 {
@@ -297,19 +93,6 @@ static void a_backup_that_waits_is_not_lost(void **state)
 	assert_int_equal(root_state(w->rig.k.root), ROOT_SEALED);
 	assert_int_equal(ask_key(w, OP_UNSEAL, ""), KMS_OK);
 	assert_int_equal(ask(w, look), KMS_E_INITIALISED);
-}
-
-static void only_an_empty_keeper_restores(void **state)
-{
-	struct world *w = *state;
-	const struct backup_name name = make_backup(w);
-	assert_int_equal(ask_backup(w, OP_BACKUP_RESTORE, &name), KMS_E_INITIALISED);
-	burn(w, false);
-	assert_int_equal(ask_key(w, OP_BACKUP_RESTORE, "none"), KMS_E_NOT_FOUND);
-	assert_int_equal(ask_key(w, OP_BACKUP_RESTORE, "a/b"), KMS_E_BAD_NAME);
-	/* Whoever fails to name one may still make a new instance. */
-	assert_int_equal(ask_key(w, OP_INIT, ""), KMS_OK);
-	assert_int_equal(ask_backup(w, OP_BACKUP_RESTORE, &name), KMS_E_INITIALISED);
 }
 
 /* Turns the loop until what was begun without an answer has happened. */
@@ -465,13 +248,7 @@ int main(void)
 		WITH_WORLD(a_backup_is_made_and_verified),
 		WITH_WORLD(one_backup_is_made_at_a_time),
 		WITH_WORLD(a_damaged_backup_is_refused),
-		WITH_WORLD(a_restored_store_opens_what_was_wrapped),
-		WITH_WORLD(what_was_destroyed_stays_destroyed),
-		WITH_WORLD(a_lost_version_keeps_its_number),
-		WITH_WORLD(uses_beyond_the_backup_are_counted),
-		WITH_WORLD(a_lost_log_is_told),
 		WITH_WORLD(a_backup_that_waits_is_not_lost),
-		WITH_WORLD(only_an_empty_keeper_restores),
 		WITH_WORLD(new_slots_and_roots_open_old_backups),
 		WITH_WORLD(a_new_store_key_keeps_everything),
 		WITH_WORLD(a_backup_is_read_with_its_own_store_key),
