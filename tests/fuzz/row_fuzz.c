@@ -62,7 +62,8 @@ static void fuzz_epoch(struct bytes row)
 	if (epoch_decode(row, &e, set_hash) != KMS_OK)
 		return;
 	epoch_encode(&e, set_hash, again);
-	CHECK(bytes_equal(row, bytes_of(again, sizeof(again))));
+	/* One of format 1 is written as one of today. */
+	CHECK(row.p[0] < EPOCH_FORMAT || bytes_equal(row, bytes_of(again, sizeof(again))));
 }
 
 /* Keys of this run alone. */
