@@ -21,8 +21,8 @@ static bool is_left_out(const struct ctl *c, const char *slot)
 static void tell(const struct ctl *c, const struct kms_status *s, bool *out_shares)
 {
 	*out_shares = false;
-	ctl_talk(
-	    c, "A new root key is made and sealed by every slot, and each slot proves itself:");
+	ctl_talk(c,
+	    "A new root key will be made and sealed by every slot, and each slot must prove itself:");
 	for (size_t i = 0; i < s->slot_n; i++) {
 		const struct kms_slot *slot = &s->slots[i];
 		bool left = is_left_out(c, slot->name);
@@ -35,7 +35,7 @@ static void tell(const struct ctl *c, const struct kms_status *s, bool *out_shar
 		*out_shares = *out_shares || shares;
 	}
 	if (c->args.given[OPT_STORE])
-		ctl_talk(c, "The store gets a new key as well: every row is sealed anew.");
+		ctl_talk(c, "The store will get a new key as well: every row is sealed anew.");
 }
 
 /* What is to be thought about before: shares must have somewhere to go, and somebody must agree. */

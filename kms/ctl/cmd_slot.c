@@ -154,8 +154,8 @@ kms_err cmd_slot_remove(struct ctl *c)
 
 	TRY(ctl_connect(c));
 	ctl_talk(c,
-	    "%s: it opens the root key no more. Backups that were made before still open "
-	    "with it.",
+	    "%s: it will open the root key no more. Backups that were copied elsewhere before "
+	    "still open with it.",
 	    slot);
 	if (!dry_run)
 		TRY(ctl_confirm(c, slot));

@@ -193,7 +193,7 @@ void backup_copied(struct keeper *k, struct journal_done *d)
 		on_written(k, j, e);
 }
 
-/* kms-20261125T023000Z.kmsb; a second one in the same second is refused as EXISTS. */
+/* kms-20261125T023000Z.kmsb */
 static void name_now(struct backup_job *j)
 {
 	struct tm tm;

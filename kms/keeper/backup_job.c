@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,11 @@
 
 #include "kms/keeper/root_private.h"
 #include "kms/keys/key.h"
+
+enum {
+	STAMP_LEN = 20, /* "kms-20261125T023000Z" */
+	SAME_SECOND_MAX = 99
+};
 
 static void files_free(struct backup_job *j)
 {
@@ -269,7 +275,13 @@ kms_err backup_job_write(void *arg)
 		.expires_us = j->expires_us };
 	memcpy(m.store_key, j->store_key, sizeof(m.store_key));
 	TRY(archive_clean(j->dir_fd));
-	TRY(archive_write(&m, j->dir_fd, j->name, &j->about));
+	kms_err e = archive_write(&m, j->dir_fd, j->name, &j->about);
+	/* Two in one second: the name is ours to choose, so nobody need hear of it. */
+	for (unsigned n = 2; n <= SAME_SECOND_MAX && e == KMS_E_EXISTS; n++) {
+		(void)snprintf(j->name + STAMP_LEN, sizeof(j->name) - STAMP_LEN, "-%u.kmsb", n);
+		e = archive_write(&m, j->dir_fd, j->name, &j->about);
+	}
+	TRY(e);
 	return backup_job_look(j);
 }
 

@@ -178,8 +178,11 @@ kms_err ceremony_share(
 	struct root *root = k->root;
 	struct slot s;
 	size_t i = 0;
+	out->kind = ANSWER_DONE;
+	if (root->state == ROOT_UNSEALED)
+		return KMS_OK; /* it is what the bearer wants */
 	if (root->state != ROOT_SEALED)
-		return root->state == ROOT_UNSEALED ? KMS_E_SHARE_HERE : root_why(root);
+		return root_why(root);
 	TRY(find_slot(root, &s, &i));
 	if (!is_meant(root->ceremony, r->ceremony))
 		return KMS_E_NO_CEREMONY;
