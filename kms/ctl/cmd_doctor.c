@@ -208,13 +208,17 @@ static void check_dated(
 	clock_format(when_us, date);
 	if (state[0] == '\0')
 		return;
-	if (strcmp(state, "ok") == 0)
+	if (strcmp(state, "ok") == 0 && when_us == 0)
+		find(d, GRADE_OK, check, KMS_OK, "none yet; %s", advice);
+	else if (strcmp(state, "ok") == 0)
 		find(d, GRADE_OK, check, KMS_OK, "the last one was on %s", date);
 	else if (strcmp(state, "late") == 0)
 		find(d, GRADE_WARN, check, KMS_OK, "late, the last one was on %s; %s",
 		    when_us != 0 ? date : "no day yet", advice);
 	else if (strcmp(state, "off") == 0)
 		find(d, GRADE_WARN, check, KMS_OK, "off; %s", advice);
+	else if (strcmp(state, "failed") == 0)
+		find(d, GRADE_WARN, check, KMS_OK, "the last one, on %s, failed; %s", date, advice);
 	else
 		find(d, GRADE_WARN, check, why, "the last one failed: %s",
 		    why != KMS_OK ? err_text(why) : state);

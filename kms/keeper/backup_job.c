@@ -276,9 +276,9 @@ kms_err backup_job_write(void *arg)
 	memcpy(m.store_key, j->store_key, sizeof(m.store_key));
 	TRY(archive_clean(j->dir_fd));
 	kms_err e = archive_write(&m, j->dir_fd, j->name, &j->about);
-	/* Two in one second: the name is ours to choose, so nobody need hear of it. */
+	/* Two in one second: the name is ours to choose, and sorts behind the first. */
 	for (unsigned n = 2; n <= SAME_SECOND_MAX && e == KMS_E_EXISTS; n++) {
-		(void)snprintf(j->name + STAMP_LEN, sizeof(j->name) - STAMP_LEN, "-%u.kmsb", n);
+		(void)snprintf(j->name + STAMP_LEN, sizeof(j->name) - STAMP_LEN, "_%02u.kmsb", n);
 		e = archive_write(&m, j->dir_fd, j->name, &j->about);
 	}
 	TRY(e);
