@@ -171,7 +171,6 @@ static const struct shape request_shape = { .fields = request_fields,
 	.n = ARRAY_LEN(request_fields), .size = sizeof(struct request),
 	.choice = offsetof(struct request, op) };
 
-static_assert(ARRAY_LEN(request_fields) <= 64, "more fields than bits to tell a second");
 static_assert(sizeof(enum op) == sizeof(uint32_t), "a choice has 32 bits");
 
 /* ---- Answer ------------------------------------------------------------------------------- */

@@ -51,7 +51,7 @@ static inline uint32_t field_type(const struct field *f)
 }
 
 struct shape {
-	const struct field *fields; /* in the order of their numbers, 64 at most */
+	const struct field *fields; /* by their numbers; those of no oneof among the first 64 */
 	size_t n;
 	size_t size;   /* of the struct, for lists */
 	size_t choice; /* where the 32-bit choice of a oneof stands */

@@ -25,7 +25,7 @@ struct token {
 	struct bytes data; /* of bytes */
 };
 
-static kms_err read_varint(struct bytes *in, uint64_t *out)
+static kms_err read_long_varint(struct bytes *in, uint64_t *out)
 {
 	uint64_t x = 0;
 	size_t most = in->n < VARINT_MAX ? in->n : VARINT_MAX;
@@ -46,7 +46,18 @@ static kms_err read_varint(struct bytes *in, uint64_t *out)
 	return KMS_E_BAD_FRAME;
 }
 
-static kms_err read_span(struct bytes *in, uint64_t n, struct bytes *out)
+/* Nearly all tags, lengths and numbers are one byte. */
+static inline kms_err read_varint(struct bytes *in, uint64_t *out)
+{
+	if (in->n == 0 || in->p[0] >= 0x80)
+		return read_long_varint(in, out);
+
+	*out = in->p[0];
+	*in = bytes_of(in->p + 1, in->n - 1);
+	return KMS_OK;
+}
+
+static inline kms_err read_span(struct bytes *in, uint64_t n, struct bytes *out)
 {
 	if (n > in->n)
 		return KMS_E_BAD_FRAME;
@@ -57,7 +68,7 @@ static kms_err read_span(struct bytes *in, uint64_t n, struct bytes *out)
 }
 
 /* Groups (types 3 and 4) are no part of proto3 and could nest without end. */
-static kms_err read_token(struct bytes *in, struct token *out)
+static inline kms_err read_token(struct bytes *in, struct token *out)
 {
 	uint64_t tag;
 	uint64_t n;
@@ -77,18 +88,14 @@ static kms_err read_token(struct bytes *in, struct token *out)
 	}
 }
 
-/* Writers keep the order of the numbers, so the search goes on where the last one ended. */
-static const struct field *find_field(const struct shape *s, uint32_t number, size_t *at)
+/* Fields stand in the order of their numbers, so the number says how far back to begin. */
+static inline const struct field *find_field(const struct shape *s, uint32_t number)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		size_t k = *at + i < s->n ? *at + i : *at + i - s->n;
+	size_t i = number < s->n ? number : s->n;
 
-		if (s->fields[k].number == number) {
-			*at = k;
-			return &s->fields[k];
-		}
-	}
-	return NULL;
+	while (i > 0 && s->fields[i - 1].number > number)
+		i--;
+	return i > 0 && s->fields[i - 1].number == number ? &s->fields[i - 1] : NULL;
 }
 
 static kms_err store_number(const struct field *f, uint64_t value, uint8_t *to)
@@ -202,13 +209,16 @@ static kms_err decode_field(
 	return KMS_E_INTERNAL;
 }
 
+static inline bool is_member(const struct field *f)
+{
+	return f->choice != 0 && f->choice != CHOICE_NONE;
+}
+
 /* Notes a member of the oneof; a second one is refused. */
 static kms_err take_choice(const struct shape *s, const struct field *f, uint8_t *base)
 {
 	uint32_t choice;
 
-	if (f->choice == 0 || f->choice == CHOICE_NONE)
-		return KMS_OK;
 	memcpy(&choice, base + s->choice, sizeof(choice));
 	if (choice != 0)
 		return KMS_E_BAD_FRAME;
@@ -222,26 +232,27 @@ static kms_err decode_message(
     struct decoder *d, const struct shape *s, struct bytes in, uint8_t *base)
 {
 	uint64_t seen = 0;
-	size_t at = 0;
 	struct token t;
 
 	while (in.n > 0) {
 		TRY(read_token(&in, &t));
-		const struct field *f = find_field(s, t.number, &at);
+		const struct field *f = find_field(s, t.number);
 		if (f == NULL)
 			continue;
 		if (t.type != field_type(f))
 			return KMS_E_BAD_FRAME;
 
-		uint64_t bit = UINT64_C(1) << at;
-		bool list = f->kind == FIELD_LIST || f->kind == FIELD_BYTES_LIST;
-		if ((seen & bit) != 0 && !list)
-			return KMS_E_BAD_FRAME;
-		if ((seen & bit) == 0 && list)
-			TRY(list_new(d, f, in, base));
-		seen |= bit;
-
-		TRY(take_choice(s, f, base));
+		if (is_member(f)) {
+			TRY(take_choice(s, f, base));
+		} else {
+			uint64_t bit = UINT64_C(1) << (f - s->fields);
+			bool list = f->kind == FIELD_LIST || f->kind == FIELD_BYTES_LIST;
+			if ((seen & bit) != 0 && !list)
+				return KMS_E_BAD_FRAME;
+			if ((seen & bit) == 0 && list)
+				TRY(list_new(d, f, in, base));
+			seen |= bit;
+		}
 		TRY(decode_field(d, f, &t, base));
 	}
 	return KMS_OK;

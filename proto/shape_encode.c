@@ -8,7 +8,7 @@
 #include "proto/message.h"
 #include "proto/shape.h"
 
-static size_t varint_size(uint64_t x)
+static inline size_t varint_size(uint64_t x)
 {
 	size_t n = 1;
 
@@ -17,7 +17,7 @@ static size_t varint_size(uint64_t x)
 	return n;
 }
 
-static uint8_t *put_varint(uint64_t x, uint8_t *out)
+static inline uint8_t *put_varint(uint64_t x, uint8_t *out)
 {
 	for (; x >= 0x80; x >>= 7)
 		*out++ = (uint8_t)(x | 0x80);
@@ -48,10 +48,21 @@ static uint8_t *put_bytes(const struct field *f, struct bytes x, uint8_t *out)
 	return out + x.n;
 }
 
+/*
+ * The length stands before what it measures: room is left for one byte, which is mostly right, and a
+ * longer message is moved. Asking for its size would walk each level once more for every one above.
+ */
 static uint8_t *put_message(const struct field *f, const void *from, uint8_t *out)
 {
-	out = put_varint(shape_size(f->sub, from), put_tag(f, out));
-	return shape_encode(f->sub, from, out);
+	uint8_t *length = put_tag(f, out);
+	uint8_t *body = length + 1;
+	size_t n = (size_t)(shape_encode(f->sub, from, body) - body);
+	size_t more = varint_size(n) - 1;
+
+	if (more > 0)
+		memmove(body + more, body, n);
+	(void)put_varint(n, length);
+	return body + more + n;
 }
 
 static uint64_t load_number(const struct field *f, const uint8_t *from)
@@ -103,20 +114,26 @@ static uint8_t *put_error(const struct field *f, const uint8_t *from, uint8_t *o
 }
 
 /* Whether a field stands in the message; numbers, bytes and messages may still be empty. */
-static bool is_present(const struct shape *s, const struct field *f, const uint8_t *base)
+static inline bool is_present(const struct field *f, uint32_t choice, const uint8_t *base)
 {
-	uint32_t choice;
 	kms_err e;
 
-	if (f->choice != 0) {
-		memcpy(&choice, base + s->choice, sizeof(choice));
+	if (f->choice != 0)
 		return f->choice == CHOICE_NONE ? choice == 0 : choice == f->choice;
-	}
 	if (f->kind == FIELD_ERROR) {
 		memcpy(&e, base + f->offset + offsetof(struct answer_error, err), sizeof(e));
 		return e != KMS_OK;
 	}
 	return true;
+}
+
+/* Where a shape has no oneof this is some other number, and no field asks for it. */
+static inline uint32_t load_choice(const struct shape *s, const uint8_t *base)
+{
+	uint32_t choice;
+
+	memcpy(&choice, base + s->choice, sizeof(choice));
+	return choice;
 }
 
 static const uint8_t *load_list(const struct field *f, const uint8_t *base, size_t *out_n)
@@ -208,10 +225,11 @@ static uint8_t *put_field(const struct field *f, const uint8_t *base, uint8_t *o
 
 size_t shape_size(const struct shape *s, const void *from)
 {
+	uint32_t choice = s->n > 0 ? load_choice(s, from) : 0;
 	size_t sum = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		if (is_present(s, &s->fields[i], from))
+		if (is_present(&s->fields[i], choice, from))
 			sum += field_size(&s->fields[i], from);
 	}
 	return sum;
@@ -219,8 +237,10 @@ size_t shape_size(const struct shape *s, const void *from)
 
 uint8_t *shape_encode(const struct shape *s, const void *from, uint8_t *out)
 {
+	uint32_t choice = s->n > 0 ? load_choice(s, from) : 0;
+
 	for (size_t i = 0; i < s->n; i++) {
-		if (is_present(s, &s->fields[i], from))
+		if (is_present(&s->fields[i], choice, from))
 			out = put_field(&s->fields[i], from, out);
 	}
 	return out;
