@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 
 from instance import BUILD, PATIENCE
@@ -26,6 +27,7 @@ class Terminal:
     def __init__(self, kms, *args, stdout=None):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             if stdout is not None:
                 os.dup2(os.open(stdout, os.O_WRONLY | os.O_CREAT, 0o600), 1)
             os.execve(KMSCTL, ["kmsctl", *map(str, args)], environment(kms, TERM="xterm"))
