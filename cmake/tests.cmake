@@ -1,7 +1,7 @@
 # Unit tests (cmocka), fuzz targets, benches and fault shims: each file is one program.
 enable_testing()
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-set(KMS_ALL kms_keeper kms_ctl kms_client kms_tpm kms_pkcs11 kms_seal kms_audit kms_store kms_policy kms_keys
+set(KMS_ALL kms_keeper kms_verify kms_ctl kms_client kms_tpm kms_pkcs11 kms_seal kms_audit kms_store kms_policy kms_keys
 	kms_crypto kms_proto kms_base)
 
 function(kms_test_program file)

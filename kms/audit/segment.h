@@ -6,8 +6,9 @@
  *          MAC before it 32 | edge count 1 | edge hashes 32 each | HMAC 32 | CRC32C 4
  *   frame: length 4 | CRC32C 4 | type 1 | payload       (the CRC covers type and payload)
  * A record frame holds an encoded record. A group frame holds the log's size 8 and an HMAC 32 under
- * the audit key over the MAC before it, that size and the tree's root. Frames written while
- * sealed wait for the first group frame after the unseal. docs/audit.md has every byte.
+ * the audit key over the MAC before it, that size and the tree's root. A checkpoint frame holds a
+ * signed note (note.h) about the log up to a group before it; other types are skipped. Frames
+ * written while sealed wait for the first group frame after the unseal. docs/audit.md has every byte.
  * The loop lays out what is written where (trail.h); the journal thread writes it here.
  */
 #pragma once
@@ -25,6 +26,7 @@ enum {
 	SEGMENT_FRAME_HEAD = 9,
 	SEGMENT_RECORD = 1,
 	SEGMENT_GROUP = 2,
+	SEGMENT_CHECKPOINT = 3,
 	SEGMENT_GROUP_LEN = 40 /* bytes of a group frame's payload */
 };
 

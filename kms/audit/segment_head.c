@@ -96,10 +96,11 @@ kms_err segment_head_decode(struct bytes in, struct segment_head *out, size_t *o
 static bool length_fits(uint8_t type, uint32_t n)
 {
 	switch (type) {
-	case SEGMENT_RECORD: return n > 0 && n <= RECORD_MAX;
 	case SEGMENT_GROUP: return n == SEGMENT_GROUP_LEN;
+	case 0: return false;
 	}
-	return false;
+	/* Of a newer version, perhaps. */
+	return n > 0 && n <= RECORD_MAX;
 }
 
 kms_err segment_frame_find(

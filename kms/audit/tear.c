@@ -68,7 +68,7 @@ bool tear_explains(struct bytes segment, size_t at)
 		return true;
 	if (!has_hole(x, at, next))
 		return false;
-	while (type == SEGMENT_RECORD) {
+	while (type != 0 && type != SEGMENT_GROUP) {
 		next += used;
 		type = find_frame(x, &next, &used);
 	}

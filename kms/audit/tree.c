@@ -22,8 +22,8 @@ kms_err tree_leaf(struct bytes record, uint8_t out[static SHA256_LEN])
 	return hash_sha256(parts, ARRAY_LEN(parts), out);
 }
 
-/* right becomes the node above left and right. */
-static kms_err join(const uint8_t left[static SHA256_LEN], uint8_t right[static SHA256_LEN])
+kms_err tree_node(const uint8_t left[static SHA256_LEN], const uint8_t right[static SHA256_LEN],
+    uint8_t out[static SHA256_LEN])
 {
 	uint8_t node[1 + 2 * SHA256_LEN];
 	const struct bytes whole = bytes_of(node, sizeof(node));
@@ -31,7 +31,7 @@ static kms_err join(const uint8_t left[static SHA256_LEN], uint8_t right[static 
 	node[0] = node_prefix;
 	memcpy(node + 1, left, SHA256_LEN);
 	memcpy(node + 1 + SHA256_LEN, right, SHA256_LEN);
-	return hash_sha256(&whole, 1, right);
+	return hash_sha256(&whole, 1, out);
 }
 
 kms_err tree_append(struct tree *t, const uint8_t leaf[static SHA256_LEN])
@@ -42,7 +42,7 @@ kms_err tree_append(struct tree *t, const uint8_t leaf[static SHA256_LEN])
 	CHECK(t->size < UINT64_MAX);
 	memcpy(node, leaf, sizeof(node));
 	for (uint64_t size = t->size; (size & 1) != 0; size >>= 1)
-		TRY(join(t->edge[--n], node));
+		TRY(tree_node(t->edge[--n], node, node));
 	memcpy(t->edge[n], node, sizeof(node));
 	t->size++;
 	return KMS_OK;
@@ -57,7 +57,7 @@ kms_err tree_root(const struct tree *t, uint8_t out[static SHA256_LEN])
 		return hash_sha256(NULL, 0, out);
 	memcpy(node, t->edge[--n], sizeof(node));
 	while (n > 0)
-		TRY(join(t->edge[--n], node));
+		TRY(tree_node(t->edge[--n], node, node));
 	memcpy(out, node, sizeof(node));
 	return KMS_OK;
 }

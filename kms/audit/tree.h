@@ -26,3 +26,6 @@ MUST_USE kms_err tree_append(struct tree *t, const uint8_t leaf[static SHA256_LE
 MUST_USE kms_err tree_root(const struct tree *t, uint8_t out[static SHA256_LEN]);
 /* How many hashes of `edge` are in use at a size. */
 size_t tree_edge_len(uint64_t size);
+/* The node above two: SHA-256(01 ‖ left ‖ right). out may be either. */
+MUST_USE kms_err tree_node(const uint8_t left[static SHA256_LEN],
+    const uint8_t right[static SHA256_LEN], uint8_t out[static SHA256_LEN]);

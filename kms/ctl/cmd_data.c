@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kms/ctl/base64.h"
+#include "kms/base/base64.h"
 #include "kms/ctl/ctl.h"
 #include "kms/ctl/file.h"
 #include "kms/ctl/wrapfile.h"

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kms/base/base64.h"
 #include "kms/base/clock.h"
-#include "kms/ctl/base64.h"
 #include "kms/ctl/layout.h"
 #include "kms/ctl/text.h"
 

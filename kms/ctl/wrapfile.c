@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kms/ctl/base64.h"
+#include "kms/base/base64.h"
 #include "kms/ctl/file.h"
 
 enum {

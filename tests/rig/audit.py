@@ -110,7 +110,7 @@ def _read_frames(path, raw, at, tree, out, crc):
             if struct.unpack_from("<Q", body, 1)[0] != tree.size or covered == tree.size:
                 raise Broken(f"{path}: size in the group at {at}")
             covered = tree.size
-        else:
+        elif kind in (0, GROUP):
             raise Broken(f"{path}: frame type {kind} at {at}")
         at += 9 + size
     if any(raw[at:]):

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "kms/ctl/base64.h"
+#include "kms/base/base64.h"
 
 enum {
 	BLOB_LEN = 96

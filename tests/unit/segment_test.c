@@ -162,7 +162,8 @@ static void frames_are_found(void **state)
 		{ SEGMENT_GROUP, SEGMENT_GROUP_LEN - 1, KMS_E_AUDIT_CORRUPT },
 		{ SEGMENT_GROUP, SEGMENT_GROUP_LEN + 1, KMS_E_AUDIT_CORRUPT },
 		{ 0, 5, KMS_E_AUDIT_CORRUPT },
-		{ 3, 5, KMS_E_AUDIT_CORRUPT },
+		{ SEGMENT_CHECKPOINT, 5, KMS_OK },
+		{ 9, RECORD_MAX + 1, KMS_E_AUDIT_CORRUPT },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "kms/crypto/aead.h"
+#include "kms/crypto/ecdsa.h"
 #include "kms/crypto/hash.h"
 #include "kms/crypto/kdf.h"
 #include "kms/crypto/kwp.h"
@@ -220,6 +221,25 @@ static bool run_hmac(struct json_object *group, struct json_object *test)
 	return true;
 }
 
+static bool run_ecdsa(struct json_object *group, struct json_object *test)
+{
+	AUTO(hex_done) struct hex spki = hex_field(group, "publicKeyDer");
+	AUTO(hex_done) struct hex message = hex_field(test, "msg");
+	AUTO(hex_done) struct hex sig = hex_field(test, "sig");
+	AUTO(ecdsa_public_free) struct ecdsa_public *k = NULL;
+
+	assert_int_equal(ecdsa_public_new(hex_bytes(spki), &k), KMS_OK);
+	assert_int_equal(ecdsa_verify(k, hex_bytes(message), hex_bytes(sig)),
+	    verdict(test) == VALID ? KMS_OK : KMS_E_INTEGRITY);
+	return true;
+}
+
+static void wycheproof_ecdsa_p256(void **state)
+{
+	(void)state;
+	run_file("ecdsa_secp256r1_sha256_test.json", run_ecdsa, 480);
+}
+
 static void wycheproof_aes_gcm(void **state)
 {
 	(void)state;
@@ -323,6 +343,7 @@ int main(void)
 		cmocka_unit_test(wycheproof_aes_kw),
 		cmocka_unit_test(wycheproof_hkdf_sha256),
 		cmocka_unit_test(wycheproof_hmac_sha256),
+		cmocka_unit_test(wycheproof_ecdsa_p256),
 	};
 
 	return cmocka_run_group_tests(tests, secrets_begin, secrets_end);

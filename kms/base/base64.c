@@ -3,7 +3,7 @@
  * Base64 without tables that a secret would index: clear keys pass through here, so values and
  * characters are turned into each other by comparison.
  */
-#include "kms/ctl/base64.h"
+#include "kms/base/base64.h"
 
 #include "kms/base/secret.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Base64 both ways: the vectors of RFC 4648, and what a strict reader refuses. */
-#include "kms/ctl/base64.h"
+#include "kms/base/base64.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
