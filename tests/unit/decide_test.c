@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a policy answers, as a table: rules.c and rules_time.c are tested through decide.h; and what
- * check.h and diff.h find in small policies.
+ * What a policy answers, as a table (kms/policy/rules.c and kms/policy/rules_time.c are tested
+ * through it); and what check.h and diff.h find in small policies.
  */
 #include "kms/policy/decide.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The text of a policy: what each form of value means, that the shipped policy is read, and that
- * whatever is wrong is told with its line and column. parse_values.c, parse_sections.c and
- * parse_zone.c are tested through parse.h as well.
+ * whatever is wrong is told with its line and column. kms/policy/parse_values.c,
+ * kms/policy/parse_sections.c and kms/policy/parse_zone.c are tested through parse.h as well.
  */
 #include "kms/policy/parse.h"
 
