@@ -49,5 +49,6 @@ install(CODE "
 		file(INSTALL \"${PROJECT_SOURCE_DIR}/packaging/kms.conf\"
 			DESTINATION \"\$ENV{DESTDIR}/etc/kms\")
 	endif()")
+install(FILES packaging/policy.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")

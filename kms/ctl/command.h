@@ -91,6 +91,10 @@ kms_err cmd_backup_verify(struct ctl *c);
 kms_err cmd_backup_restore(struct ctl *c);
 /* cmd_rehearse.c */
 kms_err cmd_backup_rehearse(struct ctl *c);
+/* cmd_policy.c */
+kms_err cmd_policy_check(struct ctl *c);
+kms_err cmd_policy_explain(struct ctl *c);
+kms_err cmd_policy_diff(struct ctl *c);
 /* cmd_audit.c */
 kms_err cmd_audit_tail(struct ctl *c);
 kms_err cmd_audit_show(struct ctl *c);

@@ -13,3 +13,4 @@ extern const char text_key_compromise[], text_key_destroy[], text_key_cancel_des
 extern const char text_issue[], text_wrap[], text_unwrap[], text_rewrap[], text_mac[];
 extern const char text_random[], text_encrypt[], text_decrypt[], text_inspect[];
 extern const char text_audit_tail[], text_audit_show[];
+extern const char text_policy_check[], text_policy_explain[], text_policy_diff[];

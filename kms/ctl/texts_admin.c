@@ -131,3 +131,24 @@ const char text_backup_rehearse[] =
     "  kmsctl backup rehearse\n"
     "  kmsctl backup rehearse --share /media/a/share-1-of-3 --share /media/b/share-2-of-3\n"
     "  kmsctl backup rehearse --json | jq .ok\n";
+
+const char text_policy_check[] =
+    "Reads a policy and says with line and column what is wrong with it. Needs no kmsd, and kmsd\n"
+    "does not apply a policy yet. Ends with 0 if there is no error.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl policy check policy.conf\n";
+
+const char text_policy_explain[] =
+    "Whether the policy would allow it now, and by which lines. Needs no kmsd, which does not\n"
+    "apply a policy yet. --class names the key's class.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl policy explain policy.conf unix:asterisk issue rec-2026 --class recording\n";
+
+const char text_policy_diff[] =
+    "Who could do more and who less with the second policy. Needs no kmsd, which does not apply\n"
+    "a policy yet. What can't be shown to be covered is told as gained and as lost.\n"
+    "\n"
+    "Examples:\n"
+    "  kmsctl policy diff old.conf new.conf\n";

@@ -329,7 +329,7 @@ static void a_long_value_is_refused(void **state)
 static void too_many_words_are_refused(void **state)
 {
 	(void)state;
-	assert_refused("a b c d e", ALL, "\"e\"");
+	assert_refused("a b c d e f", ALL, "\"f\"");
 }
 
 int main(void)
