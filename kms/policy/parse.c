@@ -53,7 +53,8 @@ static struct bytes line_of(struct bytes text, uint32_t line)
 
 static bool is_edge(struct bytes line, size_t i)
 {
-	return i >= line.n || memchr(" \t\"'{}=,;()", line.p[i], 11) != NULL;
+	static const char stops[] = " \t\"'{}=,;()";
+	return i >= line.n || memchr(stops, line.p[i], sizeof(stops) - 1) != NULL;
 }
 
 /* The first place at or behind `from` where the word stands alone; line.n: nowhere. */
