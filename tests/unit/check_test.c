@@ -96,7 +96,7 @@ static void is_wrong(
     const struct log_dir *d, const struct signer *s, enum check_why why, uint64_t record)
 {
 	struct check_sum sum;
-	struct check_fault fault;
+	struct check_fault fault = { .record = 0 };
 
 	assert_int_equal(check_with(d, s, &sum, &fault), KMS_E_AUDIT_CORRUPT);
 	assert_string_equal(check_why_name(fault.why), check_why_name(why));
