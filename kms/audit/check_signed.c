@@ -110,8 +110,8 @@ static kms_err compare(struct check *c, const struct checkpoint *p, bool is_sign
 	uint8_t root[SHA256_LEN];
 	size_t i = find_mark(c, p->size);
 
-	/* One after the other, each of a group that stands before it. */
-	if (i == c->mark_n || p->size < c->good)
+	/* Each is of a group that stands before it; the marks before the last one's are gone. */
+	if (i == c->mark_n)
 		return check_bad(c, CHECK_CHECKPOINT);
 	TRY(root_of_mark(c, i, root));
 	if (memcmp(root, p->root, sizeof(root)) != 0) {

@@ -208,6 +208,16 @@ static void checkpoints_that_cannot_be(void **state)
 	is_wrong(&d, &ours, CHECK_CHECKPOINT, BOTH);
 }
 
+static void a_group_of_nothing(void **state)
+{
+	(void)state;
+	AUTO(log_dir_done) struct log_dir d = log_of_two();
+	uint8_t group[SEGMENT_GROUP_LEN] = { BOTH };
+
+	put_frame(&d, 7, SEGMENT_GROUP, bytes_of(group, sizeof(group)));
+	is_wrong(&d, NULL, CHECK_GROUP, BOTH);
+}
+
 static void frames_of_a_newer_version(void **state)
 {
 	(void)state;
@@ -251,6 +261,32 @@ static void segments_that_are_not_there(void **state)
 	log_write(&d, 1, &second);
 	log_remove(&d, 0);
 	assert_int_equal(is_right(&d, NULL).first, h.tree.size);
+}
+
+static void heads_of_another_story(void **state)
+{
+	(void)state;
+	AUTO(log_dir_done) struct log_dir d = log_dir_new();
+	AUTO(story_close) struct story s = story_open_unsealed(&d);
+	/* In the MAC of the group before; in the tree's edge. */
+	static const size_t places[] = { 40, 73 };
+	struct segment_head h;
+	size_t n = 0;
+
+	while (!log_has(&d, 2)) {
+		story_append_large(&s, 1);
+		story_flush(&s);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		AUTO(image_done) struct image whole = log_read(&d, 1), other = log_read(&d, 1);
+		assert_int_equal(segment_head_decode(bytes_of(other.p, other.n), &h, &n), KMS_OK);
+		other.p[places[i]] ^= 1;
+		store_u32(other.p + n - 4, crc32c(0, bytes_of(other.p, n - 4)));
+		log_write(&d, 1, &other);
+		is_wrong(&d, NULL, CHECK_CHAIN, 0);
+		log_write(&d, 1, &whole);
+	}
+	(void)is_right(&d, NULL);
 }
 
 static void a_cut_segment(void **state)
@@ -299,8 +335,10 @@ int main(void)
 		cmocka_unit_test(time_that_goes_back),
 		cmocka_unit_test(a_signed_log),
 		cmocka_unit_test(checkpoints_that_cannot_be),
+		cmocka_unit_test(a_group_of_nothing),
 		cmocka_unit_test(frames_of_a_newer_version),
 		cmocka_unit_test(segments_that_are_not_there),
+		cmocka_unit_test(heads_of_another_story),
 		cmocka_unit_test(a_cut_segment),
 		cmocka_unit_test(a_torn_end_is_no_change),
 		cmocka_unit_test(too_many_keys),

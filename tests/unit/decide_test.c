@@ -10,12 +10,15 @@
 #include "tests/unit/rules_help.h"
 
 static const char text[] =
+    "holidays = { 1970-01-08 }\n"
     "class rec { purposes = { court } separate = yes }\n"
     "role in { operations = { issue } keys = { \"rec-*\" } classes = { rec } }\n"
     "role out { operations = { unwrap } classes = { rec } hours = { \"thu 08:00-09:00\" } }\n"
     "role see { operations = { audit-read } }\n"
+    "role named { operations = { unwrap } reads_per_subject = 5 }\n"
     "grant \"unix:a\" { roles = { in } }\n"
-    "grant \"unix:b\" { roles = { out, see } }\n";
+    "grant \"unix:b\" { roles = { out, see } }\n"
+    "grant \"unix:d\" { roles = { named } }\n";
 
 struct row {
 	const char *who;
@@ -38,7 +41,10 @@ static const struct row rows[] = {
 	{ "unix:a", OP_ISSUE, "rec-1", "", "", 0, LACK_CLASS },
 	{ "unix:b", OP_UNWRAP, "x", "rec", "court", 9, LACK_HOURS },
 	{ "unix:b", OP_UNWRAP, "x", "rec", "court", 32, LACK_HOURS },
+	{ "unix:b", OP_UNWRAP, "x", "rec", "court", 8 + 7 * 24, LACK_HOURS },
+	{ "unix:b", OP_UNWRAP, "x", "rec", "court", 8 + 14 * 24, LACK_NOTHING },
 	{ "unix:b", OP_UNWRAP, "x", "rec", "fun", 8, LACK_PURPOSE },
+	{ "unix:d", OP_UNWRAP, "x", "rec", "court", 0, LACK_SUBJECT },
 };
 
 static void the_table(void **state)
@@ -110,12 +116,33 @@ static void who_gains_and_who_loses(void **state)
 	rules_free(&fresh);
 }
 
+static void what_a_class_loosens(void **state)
+{
+	struct rules *old = rules_of("class c { separate = yes batch = 8 usage_limit = 9 }");
+	struct rules *fresh = rules_of("class c { batch = 4 }");
+	struct policy_diff d = { .n = 0 };
+
+	(void)state;
+	assert_int_equal(policy_diff(old, fresh, &d), KMS_OK);
+	assert_int_equal(d.n, 3);
+	assert_string_equal(d.p[0].rule, "batch");
+	assert_false(d.p[0].gains);
+	assert_string_equal(d.p[1].rule, "usage_limit");
+	assert_true(d.p[1].gains);
+	assert_string_equal(d.p[2].rule, "separate");
+	assert_true(d.p[2].gains);
+	policy_diff_done(&d);
+	rules_free(&old);
+	rules_free(&fresh);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table),
 		cmocka_unit_test(what_cannot_be_meant),
 		cmocka_unit_test(who_gains_and_who_loses),
+		cmocka_unit_test(what_a_class_loosens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
